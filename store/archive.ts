@@ -1,0 +1,42 @@
+import type { RecordedEvent } from "./event-store.ts";
+
+/** A log as the archive knows it: (tenant, home, name, generation) and its identity. */
+export interface LogKey {
+  readonly tenant: string;
+  readonly home: string;
+  readonly log: string;
+  readonly generation: number;
+  /** 16 bytes. */
+  readonly identity: Uint8Array;
+}
+
+export interface LookUp {
+  readonly stream: string;
+  readonly id: string;
+}
+
+export interface LookedUp {
+  /** Last revision of the stream in the archive; -1: none. */
+  readonly revision: number;
+  /** The event with that id, where the archive has it. */
+  readonly known?: { readonly revision: number; readonly digest: bigint; readonly sequence: number; readonly index: number };
+}
+
+/**
+ * What the store asks of the archive (the SQL projection of all events). Every answer comes from one snapshot and says
+ * at which checkpoint (sequence of the shard's last archived batch) it was taken. Rejects when the database is away.
+ */
+export interface Archive {
+  checkpoint(log: LogKey, shard: number): Promise<number>;
+  /** One query for all pairs; answers stand in the order of the pairs. */
+  lookUp(log: LogKey, shard: number, pairs: readonly LookUp[]): Promise<{ floor: number; found: readonly LookedUp[] }>;
+  /** At most `limit` events of one stream from revision `from` on. */
+  readStream(
+    log: LogKey,
+    shard: number,
+    stream: string,
+    page: { from: number; limit: number },
+  ): Promise<{ floor: number; events: readonly RecordedEvent[] }>;
+  /** Waits until the checkpoint has reached `sequence`, at most `timeoutMs`; answers the checkpoint it saw last. */
+  reached(log: LogKey, shard: number, sequence: number, options: { timeoutMs: number; signal?: AbortSignal }): Promise<number>;
+}

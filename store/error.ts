@@ -1,0 +1,43 @@
+/** Closed codes; gateway/ maps each to a problem document and an RPC code in one place. */
+export type StoreErrorCode =
+  /** The request breaks a rule or a limit; `field` says where. */
+  | "invalid"
+  /** The expected revision is not the actual one. */
+  | "wrong-revision"
+  /** An event id of this stream was recorded with another digest, or only some of the ids were recorded. */
+  | "already-exists"
+  /** The stream has no event. */
+  | "not-found"
+  /** A queue, an index or the log's quota is full: try again after `retryAfterMs`. */
+  | "overloaded"
+  /** Cannot be known or done now: the outcome is unknown or nothing was done; repeating with the same ids is safe. */
+  | "unavailable"
+  /** The home region is not reachable or not known. */
+  | "no-home"
+  /** The caller's signal aborted, or the store is closing. */
+  | "cancelled";
+
+export interface StoreErrorDetails {
+  readonly stream?: string;
+  /** JSON-pointer-like place in the request: "events/3/id". */
+  readonly field?: string;
+  readonly expected?: ExpectedRevision;
+  /** -1: no stream. */
+  readonly actual?: number;
+  readonly retryAfterMs?: number;
+}
+
+/** Exact revision (a number, from 0), no stream yet, stream exists, or anything. */
+export type ExpectedRevision = number | "no-stream" | "stream-exists" | "any";
+
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  constructor(
+    readonly code: StoreErrorCode,
+    message: string,
+    readonly details: StoreErrorDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

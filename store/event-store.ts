@@ -1,0 +1,122 @@
+import type { ExpectedRevision } from "./error.ts";
+import type { Position } from "./position.ts";
+
+export type { Logger } from "../mesh/logger.ts";
+
+export interface Attribute {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What a client sends. Names and limits are those of meridian.eventstore.v1.NewEvent. */
+export interface NewEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly data: Uint8Array;
+  /** Empty: application/json. */
+  readonly contentType?: string;
+  readonly schema?: number;
+  /** Microseconds since 1970 UTC. */
+  readonly occurredUs?: number;
+  readonly correlation?: string;
+  readonly causation?: string;
+  readonly traceparent?: string;
+  readonly attributes?: readonly Attribute[];
+  readonly actor?: string;
+  readonly dataKey?: string;
+  /** First 8 bytes of SHA-256 over what the client sent, where that is not this event (an order's body). */
+  readonly digest?: bigint;
+}
+
+export interface RecordedEvent {
+  readonly home: string;
+  readonly stream: string;
+  /** Dense, from 0. */
+  readonly revision: number;
+  readonly id: string;
+  readonly type: string;
+  readonly data: Uint8Array;
+  readonly contentType: string;
+  readonly schema: number;
+  /** Microseconds since 1970 UTC, by the owner's clock. */
+  readonly recordedUs: number;
+  /** 0: not said. */
+  readonly occurredUs: number;
+  readonly correlation: string;
+  readonly causation: string;
+  readonly traceparent: string;
+  readonly attributes: readonly Attribute[];
+  readonly actor: string;
+  readonly dataKey: string;
+  readonly digest: bigint;
+  readonly position: Position;
+}
+
+export interface AppendRequest {
+  readonly stream: string;
+  readonly expected: ExpectedRevision;
+  readonly events: readonly NewEvent[];
+  /** Absent: the tag of the stream's id, else the tenant's default region. */
+  readonly home?: string;
+}
+
+export interface AppendOptions {
+  /** Decides until which fill of the log's quota it is admitted: new orders 85 %, clients 90 %, workers 95 %. */
+  readonly priority?: "order" | "client" | "worker";
+  readonly signal?: AbortSignal;
+}
+
+export interface Durability {
+  readonly fsync: boolean;
+  readonly replicas: number;
+}
+
+export interface AppendResult {
+  readonly home: string;
+  readonly firstRevision: number;
+  readonly lastRevision: number;
+  /** Of the last event. */
+  readonly position: Position;
+  /** True: these events were recorded before, and this is what was answered then. */
+  readonly repeated: boolean;
+  readonly durability: Durability;
+}
+
+export interface ReadOptions {
+  readonly home?: string;
+  /** Inclusive; default 0. */
+  readonly from?: number;
+  readonly limit?: number;
+  /** Waits (5 s at most) until this region's archive has reached these. */
+  readonly minPositions?: readonly Position[];
+  readonly signal?: AbortSignal;
+}
+
+export interface SubscribeOptions {
+  /** Absent: this region's. */
+  readonly home?: string;
+  /** "end", or after these positions (one a shard); absent: from the first event. */
+  readonly from?: "end" | readonly Position[];
+  readonly streams?: readonly string[];
+  readonly categories?: readonly string[];
+  readonly types?: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+export type Notice =
+  | { readonly kind: "event"; readonly event: RecordedEvent }
+  | { readonly kind: "caught-up"; readonly positions: readonly Position[] }
+  | { readonly kind: "checkpoint"; readonly positions: readonly Position[] };
+
+/** The events of one tenant, as this region sees them. Every method rejects with StoreError. */
+export interface EventStore {
+  /** Resolves when the events are on disk. Repeating it with the same ids is always safe. */
+  append(request: AppendRequest, options?: AppendOptions): Promise<AppendResult>;
+  /** A stream's events by revision. Rejects with "not-found" when the stream has no event. */
+  readStream(stream: string, options?: ReadOptions): AsyncIterable<RecordedEvent>;
+  subscribe(options: SubscribeOptions): AsyncIterable<Notice>;
+  /** A new order id, `<region tag>-<shard>-<UUIDv7>`, in the shard that is collecting. */
+  mint(): string;
+  /** The home region of a stream: its tag, else `given`, else the tenant's default region. */
+  homeOf(stream: string, given?: string): string;
+}
