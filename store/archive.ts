@@ -19,7 +19,12 @@ export interface LookedUp {
   /** Last revision of the stream in the archive; -1: none. */
   readonly revision: number;
   /** The event with that id, where the archive has it. */
-  readonly known?: { readonly revision: number; readonly digest: bigint; readonly sequence: number; readonly index: number };
+  readonly known?: {
+    readonly revision: number;
+    readonly digest: bigint;
+    readonly sequence: number;
+    readonly index: number;
+  };
 }
 
 /**
@@ -38,5 +43,10 @@ export interface Archive {
     page: { from: number; limit: number },
   ): Promise<{ floor: number; events: readonly RecordedEvent[] }>;
   /** Waits until the checkpoint has reached `sequence`, at most `timeoutMs`; answers the checkpoint it saw last. */
-  reached(log: LogKey, shard: number, sequence: number, options: { timeoutMs: number; signal?: AbortSignal }): Promise<number>;
+  reached(
+    log: LogKey,
+    shard: number,
+    sequence: number,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<number>;
 }

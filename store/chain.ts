@@ -1,0 +1,61 @@
+import type { StoredMessage } from "../mesh/log.ts";
+import { type Batch, kinds } from "./batch.ts";
+import { decodeBatch } from "./decode.ts";
+import { FormatError } from "./format-error.ts";
+
+/**
+ * The log proves itself: each batch names the fence it was published with (`previous`) and its epoch. A reader follows
+ * one chain a shard and skips what does not belong to it: a stray publish, a stale leader's batch, damaged bytes.
+ *
+ * An EVENTS batch continues the chain when `previous` is the last accepted batch and its epoch is the current one. An EPOCH
+ * batch begins a new epoch when `previous` is the shard's last *message*, accepted or not: after a stray, the broker's
+ * fence is the stray's sequence, and only the next owner's epoch batch can step over it.
+ */
+export interface Chain {
+  /** Sequence of the last accepted batch; 0: none. */
+  accepted(): number;
+  /** The batch, or why the message does not belong to the chain. */
+  next(message: StoredMessage): { batch: Batch } | { stray: string };
+}
+
+/** A chain after the batch at `after` (0: from the first message on). */
+export function createChain(identity: Uint8Array, shard: number, after: number): Chain {
+  let accepted = after;
+  let seen = after;
+  // Unknown after a checkpoint: the fence alone proves the next batch, which tells the epoch.
+  let epoch: number | undefined;
+
+  function judge(batch: Batch): string | undefined {
+    if (Buffer.compare(batch.log, identity) !== 0) return "it belongs to another log";
+    if (batch.shard !== shard) return `it belongs to shard ${batch.shard}`;
+    if (batch.kind === kinds.epoch) {
+      return batch.previous === seen
+        ? undefined
+        : `it begins an epoch after ${batch.previous}, the shard is at ${seen}`;
+    }
+    if (batch.previous !== accepted) return `it follows ${batch.previous}, the shard is at ${accepted}`;
+    if (epoch !== undefined && batch.epoch !== epoch) return `it has epoch ${batch.epoch}, the shard ${epoch}`;
+    if (epoch === undefined && accepted === 0) return "no epoch has begun";
+    return undefined;
+  }
+
+  return {
+    accepted: () => accepted,
+    next(message) {
+      let batch: Batch;
+      try {
+        batch = decodeBatch(message.data);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        seen = message.sequence;
+        return { stray: `it is not a batch (${error.code}: ${error.message})` };
+      }
+      const stray = judge(batch);
+      seen = message.sequence;
+      if (stray !== undefined) return { stray };
+      epoch = batch.kind === kinds.epoch ? message.sequence : batch.epoch;
+      accepted = message.sequence;
+      return { batch };
+    },
+  };
+}

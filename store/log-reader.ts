@@ -1,0 +1,41 @@
+import type { Log, StoredMessage } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
+import type { Batch } from "./batch.ts";
+import { type Chain, createChain } from "./chain.ts";
+
+/** A batch that belongs to its shard's chain, with the message it came in. */
+export interface LogBatch {
+  readonly message: StoredMessage;
+  readonly batch: Batch;
+}
+
+export interface FollowOptions {
+  /** Sequence of the last accepted batch of each shard, 0: from the start. */
+  readonly after: readonly number[];
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Called for each message that does not belong to the chain. */
+  readonly onAlarm?: (text: string) => void;
+}
+
+/** Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. */
+export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch> {
+  const chains: Chain[] = [];
+  for (let shard = 0; shard < log.shards; shard++) {
+    chains.push(createChain(log.identity, shard, options.after[shard] ?? 0));
+  }
+  const from = Math.min(...chains.map((chain) => chain.accepted())) + 1;
+  for await (const message of log.follow({ from, signal: options.signal })) {
+    const chain = chains[message.shard];
+    if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
+    const next = chain.next(message);
+    if ("batch" in next) yield { message, batch: next.batch };
+    else alarm(options, message, next.stray);
+  }
+}
+
+function alarm(options: FollowOptions, message: StoredMessage, why: string): void {
+  const text = `message ${message.sequence} on ${message.subject} is skipped: ${why}`;
+  options.logger.error({ alarm: "stray-message", subject: message.subject, sequence: message.sequence }, text);
+  options.onAlarm?.(text);
+}
