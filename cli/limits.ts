@@ -1,0 +1,38 @@
+/** Limits of the command line, the region's process and the demo, each with its reason. */
+export const limits = {
+  /** A process that is told to stop has this long; container runtimes kill after 10 s, so it must be done before. */
+  stopMs: 9_000,
+  /** Of it, for the requests in flight: longer than the longest wait of a read (5 s) would leave nothing for the rest. */
+  drainMs: 3_000,
+  /** First and longest pause between two tries to reach a server that is not up. Short: a peer's restart takes 1–2 s. */
+  retryMsMin: 100,
+  retryMsMax: 2_000,
+  /** A page that asks for the status must not wait for a server that hangs. */
+  statusMs: 2_000,
+  /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
+  decodeBytesMax: 64 * 1024 * 1024,
+  /** Demo: a process that lived shorter than this has not recovered, so the next start waits longer. */
+  steadyMs: 5_000,
+  restartMsMin: 100,
+  restartMsMax: 3_000,
+  /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */
+  readyMs: 90_000,
+  /** Demo: a process that does not end after its stop signal is killed. Longer than stopMs, so that stopMs decides. */
+  killMs: 11_000,
+  /** Demo: orders in flight a region. Above 64 the region's process gains little and each order waits longer. */
+  inFlightMax: 48,
+  /** Demo: lines read ahead a region, so that one region that is down does not hold up the other two at once. */
+  queueMax: 20_000,
+  /** Demo: a line of the orders file; the gateway's own limit is lower and gives the better error. */
+  lineBytesMax: 4 * 1024 * 1024,
+  /** Demo: one POST, after which it is sent again with the same order id. The gateway answers within 10 s. */
+  postMs: 15_000,
+  /** Demo: without any progress for this long, the wait for the last orders is given up. A visitor may kill the
+   * database in the middle: PostgreSQL's own recovery has to fit in. */
+  stallMs: 60_000,
+  /** Demo: hundred orders as the second tenant are enough to show that nothing mixes. */
+  secondTenantOrders: 100,
+  /** Live view: once a second on a terminal, every five in a file. */
+  liveMs: 1_000,
+  plainMs: 5_000,
+} as const;
