@@ -1,0 +1,26 @@
+/** Every limit of an order, each with its reason. */
+export const limits = {
+  /** The longest real invoice has 1,114 lines; one order must stay far below an event's bytes. */
+  items: 2_000,
+  /** The largest real line is 80,995 pieces; a million more likely is a slip of the hand. */
+  quantity: 1_000_000,
+  /** `order-` and the id make the stream's id, which takes 128 characters. */
+  orderIdLength: 120,
+  customerIdLength: 64,
+  /** The longest country name of ISO 3166 has 52 characters. */
+  countryLength: 64,
+  productCodeLength: 64,
+  nameLength: 200,
+  /** A price of a million million is not a price. */
+  priceIntegerDigits: 12,
+  /** Goods bought by the thousand cost fractions of a penny; NUMERIC columns keep six. */
+  priceFractionDigits: 6,
+  /** In minor units: up to here every reader, JavaScript's numbers included, holds a total exactly. */
+  amountMinor: Number.MAX_SAFE_INTEGER,
+  /** Field errors in one answer: a client mends these first; an answer must not be larger than its request. */
+  fieldErrors: 32,
+  /** Characters of an unknown key that a pointer repeats. */
+  pointerKeyLength: 100,
+  /** An order nests three deep; beyond this a text is refused, so that no scanner can be made to run out of stack. */
+  jsonDepth: 32,
+} as const;
