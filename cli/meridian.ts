@@ -1,0 +1,22 @@
+#!/usr/bin/env bun
+import process from "node:process";
+import { CliError, describeError, exitCodes } from "./error.ts";
+
+// Every command is loaded only when it is asked for: `meridian decode` is run once a message by the `nats` command.
+try {
+  const arguments_ = process.argv.slice(2);
+  if (arguments_.length === 1 && arguments_[0] === "decode") {
+    const { runDecode } = await import("./commands/decode.ts");
+    await runDecode();
+  } else {
+    const { runProgram } = await import("./program.ts");
+    await runProgram(process.argv);
+  }
+} catch (error) {
+  const debug = process.env.MERIDIAN_DEBUG ?? "";
+  const text = debug !== "" && error instanceof Error ? (error.stack ?? error.message) : describeError(error);
+  process.stderr.write(`meridian: ${text}\n`);
+  process.exitCode = error instanceof CliError ? exitCodes[error.code] : 1;
+  // What still waits (a connection that nobody closed on the way out) must not keep a failed command alive.
+  process.exit();
+}
