@@ -1,0 +1,131 @@
+import { connect, type Socket } from "node:net";
+import postgres from "postgres";
+import { deadline } from "./clock.ts";
+import { ProjectionError } from "./error.ts";
+import { limits } from "./limits.ts";
+
+export type Parameter = string | number | boolean | null | Uint8Array;
+export type Row = Record<string, unknown>;
+
+/**
+ * One connection, used by one caller at a time, never used again after any connection error. This is on purpose not
+ * the driver's own pool: postgres.js 3.4.9 reconnects silently (a statement then lands outside its transaction), and a
+ * connection whose backend was killed can stay in its pool and swallow every later query without an answer.
+ */
+export interface Connection {
+  readonly alive: boolean;
+  /** Runs one statement. Rejects with ProjectionError; after "away" the connection is dead. */
+  run(statement: string, parameters: readonly Parameter[]): Promise<Row[]>;
+  discard(): void;
+}
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly application: string;
+  readonly statementMs: number;
+}
+
+export function openConnection(options: ConnectionOptions): Connection {
+  let alive = true;
+  let socket: Socket | undefined;
+  const sql = postgres(options.url, {
+    max: 1,
+    // The driver's type look-up runs in a promise that nobody holds: killed at that moment it would end the process.
+    fetch_types: false,
+    max_lifetime: null,
+    idle_timeout: 0,
+    connect_timeout: limits.connectMs / 1000,
+    onnotice: () => {},
+    onclose: () => {
+      alive = false;
+    },
+    connection: {
+      application_name: options.application,
+      default_transaction_isolation: "serializable",
+      statement_timeout: options.statementMs,
+    },
+    // Ours to destroy: the driver forgets a socket that is still connecting when it is ended.
+    socket: async (settings: { host: string[]; port: number[] }) => {
+      socket = await openSocket(settings.host[0]!, Number(settings.port[0]));
+      if (!alive) socket.destroy();
+      return socket;
+    },
+  } as postgres.Options<Record<string, never>>);
+
+  const discard = () => {
+    alive = false;
+    // end() settles what is in flight; the socket is cut because a half-dead server would never close it.
+    sql.end({ timeout: 0 }).catch(() => {});
+    socket?.destroy();
+  };
+
+  return {
+    get alive() {
+      return alive;
+    },
+    async run(statement, parameters) {
+      const query = sql.unsafe(
+        statement,
+        parameters as (string | number | boolean | null)[],
+        {
+          prepare: true,
+          simple: false,
+        } as postgres.UnsafeQueryOptions,
+      );
+      const late = () => new ProjectionError("away", `the database did not answer within ${options.statementMs} ms`);
+      try {
+        return [...(await deadline<Iterable<Row>>(query.execute(), options.statementMs + limits.answerMarginMs, late))];
+      } catch (error) {
+        const failure = asProjectionError(error, statement);
+        if (failure.code === "away") discard();
+        throw failure;
+      }
+    },
+    discard,
+  };
+}
+
+function openSocket(host: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, noDelay: true });
+    // TLS takes its server name from here.
+    Object.assign(socket, { host, port });
+    const giveUp = setTimeout(() => {
+      socket.destroy();
+      reject(new ProjectionError("away", `no connection to ${host}:${port} within ${limits.connectMs} ms`));
+    }, limits.connectMs);
+    socket.once("error", (error) => {
+      clearTimeout(giveUp);
+      reject(error);
+    });
+    socket.once("connect", () => {
+      clearTimeout(giveUp);
+      resolve(socket);
+    });
+  });
+}
+
+/** Connection exceptions, shutdown of the server or the backend, and what a server says while it starts or is full. */
+const awayStates = /^(08|57P|28|3D000$|53300$|25006$)/;
+
+function asProjectionError(error: unknown, statement: string): ProjectionError {
+  if (error instanceof ProjectionError) return error;
+  const { code, message } = error as { code?: unknown; message?: string };
+  const sqlState = error instanceof postgres.PostgresError && typeof code === "string" ? code : undefined;
+  // What does not come from the server came from the socket or from the driver's inside: the connection is not trusted.
+  if (sqlState === undefined || awayStates.test(sqlState)) {
+    const what = message === undefined || message === "" ? String(code) : message;
+    return new ProjectionError("away", `the database is away: ${what}`, {}, { cause: error });
+  }
+  const at = statement.trim().split(/\s+/).slice(0, 6).join(" ");
+  if (sqlState === "40001" || sqlState === "40P01") {
+    return new ProjectionError(
+      "serialization",
+      `"${at} …" met a concurrent one: ${message}`,
+      { sqlState },
+      { cause: error },
+    );
+  }
+  const kind = sqlState === "57014" ? "timeout" : "statement";
+  return new ProjectionError(kind, `"${at} …" failed: ${message} (${sqlState})`, { sqlState }, { cause: error });
+}

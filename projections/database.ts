@@ -1,0 +1,153 @@
+import type { Logger } from "../mesh/logger.ts";
+import { deadline, delay, jitter } from "./clock.ts";
+import { type Connection, openConnection, type Parameter, type Row } from "./connection.ts";
+import { ProjectionError } from "./error.ts";
+import { limits } from "./limits.ts";
+import { createProgress, type Progress } from "./progress.ts";
+
+export type { Parameter, Row } from "./connection.ts";
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A region's database. Every statement is a transaction of its own at SERIALIZABLE; there are no others, so that a lost
+ * connection can never leave half of one behind. Nothing here waits without a bound.
+ */
+export interface Database extends AsyncDisposable {
+  /** Reads: repeated once on a fresh connection when the one it got had died. Rejects with ProjectionError. */
+  query(statement: string, parameters?: readonly Parameter[], options?: RunOptions): Promise<Row[]>;
+  /** Writes, on clients of their own. After "away" the outcome is unknown: the caller looks at its checkpoint. */
+  write(statement: string, parameters?: readonly Parameter[], options?: RunOptions): Promise<Row[]>;
+  /** Checkpoints that this process has moved. */
+  readonly progress: Progress;
+  /** False from the first statement that found the database away until one that got an answer. */
+  reachable(): boolean;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: string;
+  readonly connections?: { readonly queries?: number; readonly writers?: number };
+  readonly application?: string;
+  readonly logger: Logger;
+}
+
+/** Opens no connection yet: the first statement does. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const application = options.application ?? "meridian";
+  const pool = (size: number, statementMs: number) =>
+    createLanes(size, () => openConnection({ url: options.url, application, statementMs }));
+  const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
+  const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
+  const closing = new AbortController();
+  let reachable = true;
+
+  const note = (now: boolean, error?: ProjectionError) => {
+    if (now === reachable) return;
+    reachable = now;
+    if (now) options.logger.info({}, "the database answers again");
+    else options.logger.warn({ reason: error?.message }, "the database is away");
+  };
+
+  async function run(
+    lanes: Lanes,
+    retryAway: boolean,
+    statement: string,
+    parameters: readonly Parameter[],
+    o: RunOptions,
+  ) {
+    let repeats = retryAway ? 1 : 0;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const rows = await lanes.use((connection) => connection.run(statement, parameters), closing.signal, o.signal);
+        note(true);
+        return rows;
+      } catch (error) {
+        if (!(error instanceof ProjectionError)) throw error;
+        if (error.code === "away" && repeats-- > 0) continue;
+        if (error.code === "away") note(false, error);
+        if (error.code !== "serialization" || attempt + 1 >= limits.serializationAttempts) throw error;
+        await delay(jitter(attempt, limits.serializationDelayMs, 1_280), o.signal);
+      }
+    }
+  }
+
+  const close = async () => {
+    closing.abort();
+    await Promise.all([queries.close(), writers.close()]);
+  };
+  return {
+    query: (statement, parameters = [], o = {}) => run(queries, true, statement, parameters, o),
+    write: (statement, parameters = [], o = {}) => run(writers, false, statement, parameters, o),
+    progress: createProgress(),
+    reachable: () => reachable,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+interface Lanes {
+  use<T>(act: (connection: Connection) => Promise<T>, closing: AbortSignal, signal?: AbortSignal): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** A fixed number of places for connections; who finds none free waits in line. A dead connection is replaced at its next use. */
+function createLanes(size: number, open: () => Connection): Lanes {
+  const free: (Connection | undefined)[] = Array.from({ length: size }, () => undefined);
+  const waiting: ((lane: Connection | undefined) => void)[] = [];
+  const busy = new Set<Connection>();
+
+  const give = (lane: Connection | undefined) => {
+    const next = waiting.shift();
+    if (next === undefined) free.push(lane);
+    else next(lane);
+  };
+
+  async function take(closing: AbortSignal, signal?: AbortSignal): Promise<Connection | undefined> {
+    // The last one put back comes first: with little to do, one warm connection does it all.
+    if (free.length > 0) return free.pop();
+    let mine: (lane: Connection | undefined) => void = () => {};
+    const turn = new Promise<Connection | undefined>((resolve) => {
+      mine = resolve;
+      waiting.push(resolve);
+    });
+    const either = signal === undefined ? closing : AbortSignal.any([closing, signal]);
+    const late = () => {
+      const at = waiting.indexOf(mine);
+      if (at >= 0) waiting.splice(at, 1);
+      // It was handed over in this very moment: it must not be lost.
+      else void turn.then(give);
+      return either.aborted
+        ? new ProjectionError("cancelled", "the statement was given up before it got a connection")
+        : new ProjectionError(
+            "busy",
+            `no database connection became free within ${limits.laneWaitMs} ms (${size} in use)`,
+          );
+    };
+    return deadline(turn, limits.laneWaitMs, late, either);
+  }
+
+  return {
+    async use(act, closing, signal) {
+      if (closing.aborted) throw new ProjectionError("cancelled", "the database is closed");
+      const lane = await take(closing, signal);
+      const connection = lane?.alive === true ? lane : open();
+      busy.add(connection);
+      try {
+        return await act(connection);
+      } finally {
+        busy.delete(connection);
+        if (closing.aborted) connection.discard();
+        give(connection.alive ? connection : undefined);
+      }
+    },
+    async close() {
+      const until = Date.now() + limits.closeMs;
+      while (busy.size > 0 && Date.now() < until) await delay(10);
+      for (const connection of [...busy, ...free]) connection?.discard();
+    },
+  };
+}

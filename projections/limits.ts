@@ -1,0 +1,51 @@
+/** Every limit of this folder, with its reason. Units stand last in the name. */
+export const limits = {
+  /** Clients that answer reads. Eight reads at once already fill two cores of the database's machine. */
+  queryConnections: 4,
+  /** Clients that projectors write with. A statement carries up to 4,000 events: more writers only wait for the disk. */
+  writerConnections: 3,
+  /** A connection on one machine takes milliseconds, over a network some tens; a dead host is not waited for longer. */
+  connectMs: 5_000,
+  /** What a read may take at the server: pages are bounded, so this is only met when the machine is overloaded. */
+  queryMs: 10_000,
+  /** What a write or a migration's step may take at the server: 4 MB on a slow disk, an index over a full table. */
+  writeMs: 60_000,
+  /** How much longer than the server's own limit the client waits before it gives the connection up for dead. */
+  answerMarginMs: 5_000,
+  /** How long a read waits for a free client before it is refused: longer than that and the queue only grows. */
+  laneWaitMs: 5_000,
+  /** How long close() lets running statements finish. */
+  closeMs: 2_000,
+  /** Attempts of a statement that meets SQLSTATE 40001; with full jitter the eighth waits 1.3 s at the most. */
+  serializationAttempts: 8,
+  serializationDelayMs: 10,
+  /** Backoff of a projector whose database is away: short, for lag grows meanwhile; it never gives up. */
+  retryFirstMs: 50,
+  retryMaxMs: 2_000,
+  /** One write: bound by memory here and by CockroachDB's 16 MiB a message (hex doubles bodies). */
+  writeEventsMax: 2_000,
+  writeBytesMax: 4 << 20,
+  /** What one shard's queue may hold before the log's reader waits: twice a write, so that the next one is full at once. */
+  queueEventsMax: 4_000,
+  queueBytesMax: 8 << 20,
+  /** Migrations: how long a migrator holds the lease without renewing it, and how long the others wait in all. */
+  migrationLeaseSeconds: 30,
+  migrationWaitMs: 120_000,
+  migrationPollMs: 100,
+  /** reached(): between two looks at the checkpoint where the projector runs in another process. */
+  reachedPollMs: 25,
+  /** Read-your-writes waits no longer (DESIGN section 7). */
+  reachedMs: 5_000,
+  /** Orders a page. */
+  pageOrders: 500,
+  /** Order ids fetched at once while all are walked through. */
+  pageOrderIds: 5_000,
+  /** Texts of an order that become columns of their own; longer ones are no ids, currencies or countries. */
+  orderTextChars: 256,
+  /** NUMERIC takes 131,072 digits; an amount of more than 40 characters is a defect or an attack. */
+  amountChars: 40,
+  /** initdb takes half a second; a loaded machine some seconds. */
+  initdbMs: 60_000,
+  /** How long a started server may take to answer, recovery after SIGKILL included. */
+  startMs: 60_000,
+} as const;
