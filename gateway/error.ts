@@ -1,0 +1,51 @@
+/** Closed codes of what the gateway itself refuses; each is a row of the table in problems.ts. */
+export type GatewayErrorCode =
+  /** No token, or one that does not hold. */
+  | "unauthenticated"
+  /** The token does not allow it. */
+  | "forbidden"
+  /** Not JSON, or not UTF-8. */
+  | "malformed"
+  | "invalid-order"
+  | "invalid-parameter"
+  | "invalid-idempotency-key"
+  /** The order id is taken by another order. */
+  | "order-exists"
+  /** The Idempotency-Key came before, with another body. */
+  | "idempotency-key-reused"
+  | "order-not-found"
+  | "route-not-found"
+  | "method-not-allowed"
+  | "body-too-large"
+  | "unsupported-media-type"
+  /** A log that is not replicated into this region. */
+  | "not-replicated"
+  /** The client went away while it sent its body. */
+  | "body-interrupted";
+
+export interface FieldProblem {
+  /** JSON pointer (RFC 6901) into the request. */
+  readonly pointer: string;
+  /** Stable: "required", "pattern", "unknown-field", … */
+  readonly rule: string;
+  readonly detail: string;
+}
+
+export interface GatewayErrorDetails {
+  readonly errors?: readonly FieldProblem[];
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Members of the problem document besides the standard ones. */
+  readonly members?: Readonly<Record<string, unknown>>;
+}
+
+export class GatewayError extends Error {
+  override readonly name = "GatewayError";
+  constructor(
+    readonly code: GatewayErrorCode,
+    message: string,
+    readonly details: GatewayErrorDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,49 @@
+/** Every bound of the gateway, with its reason. Bytes and counts unless the name says otherwise. */
+
+/** One order: 2,000 lines (the limit of an order) at 250 B; the largest real one has 1,114 and 150 KB. */
+export const orderBytesMax = 512 << 10;
+/** One bulk request: held in memory until it is answered, together with its answer. */
+export const bulkBytesMax = 16 << 20;
+/** Lines of one bulk request: at 10,000 orders/s it is answered within a second or so. */
+export const bulkLinesMax = 10_000;
+/** Orders of one bulk request on their way to the log at once: fills batches, and leaves room in the shards' queues (10,000). */
+export const bulkInFlightMax = 512;
+/** One RPC message: an append of 3 MB (the store's limit) and its framing. */
+export const messageBytesMax = 4 << 20;
+/** What the HTTP server lets in at all; the routes' own limits answer first, with a problem document. */
+export const requestBytesMax = 32 << 20;
+/** An Idempotency-Key is hashed, not stored; 255 characters hold a UUID, a path, or two. */
+export const idempotencyKeyMax = 255;
+/** A page of orders, and what is taken where the client does not say. */
+export const listPageMax = 200;
+export const listPageDefault = 50;
+/** Events of one answer of GET …/events: an order has about ten. */
+export const eventsPageMax = 1_000;
+/** `min_position` may repeat, one a shard of each region's log; more is a mistake. */
+export const minPositionsMax = 64;
+/** How long a read waits for `min_position`: longer than a projection's usual lag, shorter than a client's patience. */
+export const reachedWaitMs = 5_000;
+/** A query string value: customer ids, statuses and cursors are all shorter. */
+export const parameterLengthMax = 512;
+/** An Authorization header: a token of ours is about 400 bytes; longer ones are not worth a signature check. */
+export const authorizationBytesMax = 4_096;
+/** Verified tokens that are remembered: about 1 KB each. */
+export const verifiedTokensMax = 10_000;
+/** The clocks of who mints and who verifies may differ by this much. */
+export const tokenClockSkewS = 5;
+/** A token lives at most a year: there is no way yet to revoke one by itself. */
+export const tokenLifeSMax = 366 * 24 * 3600;
+/** Header lines of one request over HTTP/2, as node:http2 counts them. */
+export const headerPairsMax = 100;
+/** Calls at once in one HTTP/2 connection: RFC 9113 advises no fewer than 100. */
+export const sessionStreamsMax = 256;
+/** HTTP/2 connections at once: each holds buffers; browsers and load balancers need few. */
+export const sessionsMax = 2_048;
+/** An HTTP/1.1 connection on which nothing moves; streams of events are excepted. */
+export const idleTimeoutS = 60;
+/** A stop waits this long for requests under way, then closes their connections. */
+export const drainMs = 5_000;
+/** A client's own RPC deadline: a subscription may stay for a day, then it resumes. */
+export const rpcTimeoutMsMax = 24 * 3600 * 1000;
+/** A new position goes into the answer's Retry-After where nothing better is known. */
+export const retryAfterMs = 1_000;

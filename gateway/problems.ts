@@ -1,0 +1,122 @@
+import { randomUUID } from "node:crypto";
+import { ProjectionError, type ProjectionErrorCode } from "../projections/error.ts";
+import { StoreError, type StoreErrorCode } from "../store/error.ts";
+import type { Logger } from "../store/event-store.ts";
+import { formatPosition } from "../store/position.ts";
+import { type FieldProblem, GatewayError } from "./error.ts";
+import { type ProblemCode, problemTable } from "./problem-table.ts";
+
+/** A refusal, ready for the wire: gateway/rpc-errors.ts makes a ConnectError of it, `problemResponse` a document. */
+export interface Problem {
+  readonly code: ProblemCode;
+  readonly detail: string;
+  readonly errors?: readonly FieldProblem[];
+  readonly retryAfterMs?: number;
+  /** Names an internal error in the log. */
+  readonly instance?: string;
+  /** Members besides the standard ones. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
+  invalid: "invalid-request",
+  "wrong-revision": "wrong-revision",
+  "already-exists": "already-exists",
+  "not-found": "stream-not-found",
+  overloaded: "overloaded",
+  unavailable: "unavailable",
+  "no-home": "no-home",
+  cancelled: "cancelled",
+};
+
+function ofStoreError(error: StoreError): Problem {
+  const { field, actual, retryAfterMs } = error.details;
+  const code = fromStore[error.code];
+  // "unavailable" and its like quote brokers, subjects and processes in their texts: those stay inside.
+  const ours = problemTable[code].status < 500;
+  return {
+    code,
+    detail: ours ? error.message : `${problemTable[code].title}.`,
+    errors: field === undefined ? undefined : [{ pointer: `/${field}`, rule: "invalid", detail: error.message }],
+    retryAfterMs: retryAfterMs ?? problemTable[code].retryAfterMs,
+    members: actual === undefined ? undefined : { actual_revision: actual },
+  };
+}
+
+const fromProjection: Readonly<Record<ProjectionErrorCode, ProblemCode>> = {
+  away: "unavailable",
+  busy: "overloaded",
+  timeout: "unavailable",
+  serialization: "unavailable",
+  cancelled: "cancelled",
+  cursor: "invalid-parameter",
+  behind: "projection-behind",
+  "not-replicated": "not-replicated",
+  gone: "gone",
+  // Not for a client to act on: an internal error.
+  statement: "internal",
+  migration: "internal",
+  identity: "internal",
+  embedded: "internal",
+};
+
+function ofProjectionError(error: ProjectionError): Problem | undefined {
+  const code = fromProjection[error.code];
+  const detail = `${problemTable[code].title}.`;
+  const retryAfterMs = problemTable[code].retryAfterMs;
+  if (code === "internal") return undefined;
+  if (code === "projection-behind") {
+    return { code, detail, retryAfterMs, members: { positions: (error.details.positions ?? []).map(formatPosition) } };
+  }
+  if (code === "invalid-parameter") {
+    return { code, detail, errors: [{ pointer: "/cursor", rule: "cursor", detail: error.message }] };
+  }
+  return { code, detail, retryAfterMs };
+}
+
+/** The one place that turns an error into what a client may know of it. Unknown errors are logged under a new id. */
+export function problemOf(error: unknown, logger: Logger): Problem {
+  if (error instanceof GatewayError) return { code: error.code, detail: error.message, ...error.details };
+  if (error instanceof StoreError) {
+    const problem = ofStoreError(error);
+    if (problemTable[problem.code].status >= 500) logger.warn({ code: error.code }, error.message);
+    return problem;
+  }
+  if (error instanceof ProjectionError) {
+    const problem = ofProjectionError(error);
+    if (problem !== undefined) {
+      if (problemTable[problem.code].status >= 500) logger.warn({ code: error.code }, error.message);
+      return problem;
+    }
+  }
+  const instance = `urn:uuid:${randomUUID()}`;
+  const { name, message, stack } =
+    error instanceof Error ? error : { name: "unknown", message: String(error), stack: "" };
+  logger.error({ instance, error: name, stack }, `unexpected error in the gateway: ${message}`);
+  return { code: "internal", detail: "An unexpected error; the server's log has it under `instance`.", instance };
+}
+
+/** The problem document (RFC 9457) as an object. */
+export function problemDocument(problem: Problem): Record<string, unknown> {
+  const { status, title, next } = problemTable[problem.code];
+  return {
+    type: `/problems/${problem.code}`,
+    title,
+    status,
+    detail: problem.detail,
+    next,
+    ...(problem.instance === undefined ? {} : { instance: problem.instance }),
+    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+    ...problem.members,
+  };
+}
+
+export function problemResponse(problem: Problem): Response {
+  const headers = new Headers({ "content-type": "application/problem+json" });
+  if (problem.retryAfterMs !== undefined) headers.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1000)));
+  for (const [name, value] of Object.entries(problem.headers ?? {})) headers.set(name, value);
+  // A refusal may depend on the moment and on the token: no cache may answer with it.
+  headers.set("cache-control", "no-store");
+  return new Response(JSON.stringify(problemDocument(problem)), { status: problemTable[problem.code].status, headers });
+}
