@@ -1,0 +1,45 @@
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Root of the project: configs/ and the orders are in it. */
+export const projectRoot = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+export const shippedOrders = join(projectRoot, "cli", "demo", "data", "orders-10k.ndjson.gz");
+
+/** The user's cache: what is in it can be made again. */
+export function cacheFolder(environment: NodeJS.ProcessEnv): string {
+  const base = environment.XDG_CACHE_HOME ?? "";
+  return join(base.startsWith("/") ? base : join(homedir(), ".cache"), "meridian");
+}
+
+/** Where everything of one demo stands. */
+export interface Layout {
+  readonly dir: string;
+  readonly mesh: string;
+  readonly keys: string;
+  readonly credentials: string;
+  readonly tokenKey: { readonly public: string; readonly private: string };
+  readonly tokens: string;
+  readonly postgres: string;
+  readonly provider: string;
+  region(name: string): string;
+}
+
+export function layout(dir: string): Layout {
+  const keys = join(dir, "keys");
+  return {
+    dir,
+    mesh: join(dir, "mesh.toml"),
+    keys,
+    credentials: join(dir, "credentials"),
+    tokenKey: { public: join(keys, "tokens.public.jwk"), private: join(keys, "tokens.private.jwk") },
+    tokens: join(keys, "tokens.json"),
+    postgres: join(dir, "postgres"),
+    provider: join(dir, "provider"),
+    region: (name) => join(dir, `${name}.toml`),
+  };
+}
+
+/** A name of PostgreSQL that needs no quotes. */
+export const databaseName = (region: string) => region.replaceAll("-", "_");

@@ -1,0 +1,28 @@
+import { describeError } from "./error.ts";
+import type { ProcessLogger } from "./logger.ts";
+
+/**
+ * Codes of errors that the PostgreSQL driver leaves without a handler when a connection dies: the client was discarded
+ * already, and the statement's own promise has told whoever waited. Seen under repeated kills of the backends.
+ */
+const lostConnection = /^(?:CONNECTION_(?:CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|57P0\d|08\d{3}|ECONNRESET|ECONNREFUSED|EPIPE)$/;
+
+/** Notes lost connections; anything else that nobody awaited ends the process, as its state is no longer known. */
+export function guardRejections(logger: ProcessLogger): void {
+  process.on("unhandledRejection", (reason) => {
+    const code = (reason as { code?: unknown } | null)?.code;
+    if (typeof code === "string" && lostConnection.test(code)) {
+      logger.debug({ code }, "a discarded database connection reported its end");
+      return;
+    }
+    end(logger, "unhandled rejection", reason);
+  });
+  process.on("uncaughtException", (error) => end(logger, "uncaught exception", error));
+}
+
+function end(logger: ProcessLogger, what: string, error: unknown): void {
+  const stack = error instanceof Error ? error.stack : undefined;
+  logger.error({ stack }, `${what}: ${describeError(error)}; the process ends and is to be started again`);
+  logger.flush();
+  process.exit(1);
+}
