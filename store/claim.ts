@@ -1,0 +1,123 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Lease, Leases } from "../mesh/lease.ts";
+import type { Log } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
+import type { Archive, LogKey } from "./archive.ts";
+import { createChain } from "./chain.ts";
+import { type CodecName, frame } from "./codec.ts";
+import { backoffMs, commit } from "./commit.ts";
+import { encodeEpoch } from "./encode.ts";
+import { StoreError } from "./error.ts";
+import { clockSkewMsMax } from "./limits.ts";
+import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
+
+/** What an owner begins with. */
+export interface Claimed {
+  readonly lease: Lease;
+  /** Stream sequence of the epoch batch. */
+  readonly epoch: number;
+  readonly index: StreamIndex;
+  /** The owner's clock never goes behind this, microseconds. */
+  readonly timeUs: number;
+  /** Checkpoint of the archive when the index was built. */
+  readonly archived: number;
+}
+
+export interface ClaimOptions {
+  readonly log: Log;
+  readonly key: LogKey;
+  readonly shard: number;
+  readonly leases: Leases;
+  readonly leaseKey: string;
+  readonly owner: bigint;
+  readonly ownerName: string;
+  readonly codec: CodecName;
+  readonly archive: Archive;
+  readonly writer: string;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Undefined: somebody else holds the lease. Rejects with StoreError "unavailable" when it cannot be done now. */
+export async function claim(options: ClaimOptions): Promise<Claimed | undefined> {
+  const lease = await options.leases.acquire(options.leaseKey, options.ownerName);
+  if (lease === undefined) return undefined;
+  try {
+    const epoch = await beginEpoch(options);
+    return { lease, epoch, ...(await recover(options, epoch)) };
+  } catch (error) {
+    await lease.release().catch((cause) => options.logger.warn({ cause }, "could not release a lease; it will expire"));
+    throw error;
+  }
+}
+
+/** From the accepted epoch batch on, every publish of an earlier owner is refused by the fence. */
+async function beginEpoch(options: ClaimOptions): Promise<number> {
+  const { log, shard, owner } = options;
+  for (let attempt = 1; ; attempt++) {
+    // May be old (PROTOTYPE, R3): only the accepted epoch batch proves it.
+    const last = (await log.lastMessage(shard))?.sequence ?? 0;
+    const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number: 0, timeUs: Date.now() * 1000 };
+    const fate = await commit({
+      log,
+      shard,
+      message: frame(encodeEpoch(head, options.writer), options.codec),
+      id: `${options.leaseKey}-epoch-${options.ownerName}-${last}`,
+      last,
+      owner,
+      epoch: 0,
+      number: 0,
+      logger: options.logger,
+      signal: options.signal,
+    });
+    if (fate.kind === "stored") return fate.sequence;
+    if (fate.kind === "refused") {
+      throw new StoreError("unavailable", `cannot begin an epoch of shard ${shard}: ${fate.reason}`);
+    }
+    if (attempt === 10)
+      throw new StoreError("unavailable", `shard ${shard} is written by others; claimed ${attempt} times in vain`);
+    await wait(backoffMs(attempt), undefined, { signal: options.signal });
+  }
+}
+
+/** Rebuilds the index from the archive's checkpoint to exactly the epoch batch. */
+async function recover(options: ClaimOptions, epoch: number): Promise<Omit<Claimed, "lease" | "epoch">> {
+  const { log, shard, archive, key } = options;
+  const archived = await archive.checkpoint(key, shard);
+  const floorMessage = archived === 0 ? undefined : await log.message(archived);
+  const index = createStreamIndex({
+    sequence: archived,
+    timeMs: floorMessage?.timeMs ?? (archived === 0 ? 0 : Date.now()),
+  });
+  const chain = createChain(log.identity, shard, archived);
+  let timeUs = 0;
+  for await (const message of log.read(shard, { from: archived + 1, to: epoch, signal: options.signal })) {
+    const next = chain.next(message);
+    if (!("batch" in next)) {
+      options.logger.error(
+        { alarm: "stray-message", sequence: message.sequence },
+        `message ${message.sequence} is skipped: ${next.stray}`,
+      );
+      continue;
+    }
+    index.add(next.batch, message.sequence);
+    timeUs = Math.max(timeUs, next.batch.events.at(-1)?.recordedUs ?? 0, next.batch.timeUs);
+    if (message.sequence === epoch) checkClock(message.timeMs, shard);
+  }
+  if (chain.accepted() !== epoch) {
+    throw new StoreError(
+      "unavailable",
+      `shard ${shard} was read to ${chain.accepted()}, not to its epoch batch ${epoch}: the log and the archive (at ${archived}) do not fit`,
+    );
+  }
+  return { index, timeUs, archived };
+}
+
+function checkClock(brokerMs: number, shard: number): void {
+  const off = Date.now() - brokerMs;
+  if (Math.abs(off) <= clockSkewMsMax) return;
+  throw new StoreError(
+    "unavailable",
+    `shard ${shard} is not claimed: this process's clock is ${off} ms off the broker's, more than ${clockSkewMsMax}`,
+  );
+}

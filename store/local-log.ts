@@ -1,0 +1,142 @@
+import type { Leases } from "../mesh/lease.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { logStream } from "../mesh/subjects.ts";
+import type { Archive, LogKey } from "./archive.ts";
+import { StoreError } from "./error.ts";
+import type { AppendOptions, AppendRequest, AppendResult, Durability } from "./event-store.ts";
+import type { Forwarder } from "./forward.ts";
+import { hashShard, mintId, parseTag } from "./ids.ts";
+import * as limits from "./limits.ts";
+import type { StoreLog } from "./open.ts";
+import { createShardOwner, type ShardOwner } from "./owner.ts";
+import type { Pending } from "./pending.ts";
+
+/** This region's own log of one name: its shards, and which of them an append or a new id goes to. */
+export interface LocalLog extends StoreLog, AsyncDisposable {
+  readonly key: LogKey;
+  append(request: AppendRequest, options: AppendOptions): Promise<AppendResult>;
+  shardOf(stream: string): number;
+  shard(number: number): ShardOwner;
+  mint(): string;
+  /** A lease changed hands; keys of other logs are passed over. */
+  seen(leaseKey: string, owner: string | undefined): void;
+  status(): readonly object[];
+}
+
+export interface LocalLogOptions extends StoreLog {
+  readonly key: LogKey;
+  readonly region: string;
+  readonly owner: { readonly nonce: bigint; readonly name: string };
+  readonly tag: string;
+  readonly tags: ReadonlySet<string>;
+  readonly leases: Leases;
+  readonly archive: Archive;
+  readonly durability: Durability;
+  readonly writer: string;
+  readonly forwarder: Forwarder;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+const fillEveryMs = 2_000;
+
+export function createLocalLog(options: LocalLogOptions): LocalLog {
+  const { own, region, logger } = options;
+  const stream = logStream(own.name);
+  const fill = watchFill(options);
+
+  function handOver(appends: readonly Pending[], holder: string): void {
+    for (const pending of appends) {
+      const sent = { priority: pending.priority, ...(pending.signal === undefined ? {} : { signal: pending.signal }) };
+      options.forwarder.append(region, holder, pending.request, sent).then(
+        (result) => pending.resolve(result),
+        (error) => pending.reject(error),
+      );
+    }
+  }
+
+  const shards = Array.from({ length: own.shards }, (_, shard) =>
+    createShardOwner({
+      log: own,
+      key: options.key,
+      home: region,
+      shard,
+      leases: options.leases,
+      leaseKey: `${stream}-${shard}`,
+      owner: options.owner.nonce,
+      ownerName: options.owner.name,
+      codec: options.codec,
+      archive: options.archive,
+      writer: options.writer,
+      durability: options.durability,
+      fill: fill.now,
+      onFull: fill.full,
+      handOver,
+      logger,
+      signal: options.signal,
+    }),
+  );
+  let collecting = 0;
+
+  function tagOf(stream: string) {
+    const tag = parseTag(stream, options.tags, own.shards);
+    if (tag !== undefined && tag.timeMs - Date.now() > limits.clockSkewMsMax) {
+      throw new StoreError("invalid", `stream id "${stream}" was minted ${tag.timeMs - Date.now()} ms in the future`, {
+        field: "stream",
+      });
+    }
+    return tag;
+  }
+
+  return {
+    ...options,
+    shardOf: (stream) => tagOf(stream)?.shard ?? hashShard(stream, own.shards),
+    shard: (number) => shards[number]!,
+    async append(request, given) {
+      const tag = tagOf(request.stream);
+      const shard = tag?.shard ?? hashShard(request.stream, own.shards);
+      return shards[shard]!.append(request, { ...given, ...(tag === undefined ? {} : { mintedMs: tag.timeMs }) });
+    },
+    /** Sticky: stays in one shard until a full batch waits there, so that few callers still make full batches. */
+    mint() {
+      for (let tried = 0; tried < shards.length; tried++) {
+        const shard = shards[collecting]!;
+        const { events, bytes } = shard.queued();
+        if (shard.elsewhere() === undefined && events < limits.batchEventsMax && bytes < limits.batchBytesMax) break;
+        collecting = (collecting + 1) % shards.length;
+      }
+      return mintId(options.tag, collecting, Date.now());
+    },
+    seen(leaseKey, owner) {
+      const shard = leaseKey.startsWith(`${stream}-`) ? shards[Number(leaseKey.slice(stream.length + 1))] : undefined;
+      shard?.seen(owner);
+    },
+    status: () => shards.map((shard, number) => ({ shard: number, ...shard.status() })),
+    async [Symbol.asyncDispose]() {
+      fill.stop();
+      await Promise.all(shards.map((shard) => shard[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** How full the log is, asked now and then: admission ends before the log does. */
+function watchFill(options: LocalLogOptions): { now(): number; full(): void; stop(): void } {
+  let share = 0;
+  const ask = () =>
+    options.own.state().then(
+      ({ bytes, bytesMax }) => {
+        share = bytesMax > 0 ? bytes / bytesMax : 0;
+      },
+      (error) => options.logger.debug({ error }, "the log's state could not be read"),
+    );
+  void ask();
+  const timer = setInterval(ask, fillEveryMs);
+  timer.unref();
+  return {
+    now: () => share,
+    full() {
+      share = 1;
+    },
+    stop: () => clearInterval(timer),
+  };
+}

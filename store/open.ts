@@ -1,0 +1,156 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Connection } from "../mesh/connection.ts";
+import type { Leases } from "../mesh/lease.ts";
+import type { Log } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { serve } from "../mesh/requests.ts";
+import { appendSubject } from "../mesh/subjects.ts";
+import type { Archive, LogKey } from "./archive.ts";
+import type { CodecName } from "./codec.ts";
+import { StoreError } from "./error.ts";
+import type { AppendOptions, AppendRequest, AppendResult, Durability, EventStore } from "./event-store.ts";
+import { createForwarder } from "./forward.ts";
+import { createForwardHandler } from "./forwarded.ts";
+import { checkStreamId, streamCategory } from "./ids.ts";
+import { createLocalLog, type LocalLog } from "./local-log.ts";
+import { createReads } from "./reads.ts";
+import { createRegions } from "./regions.ts";
+
+/** One log of a tenant, as this region has it. */
+export interface StoreLog {
+  readonly name: string;
+  /** Stream categories that it takes. */
+  readonly categories: readonly string[];
+  /** True: it also takes every category that no log names. */
+  readonly rest: boolean;
+  readonly codec: CodecName;
+  /** This region's own log. */
+  readonly own: Log;
+  /** Another home's log as mirrored here; undefined while there is no mirror. */
+  mirror(home: string): Log | undefined;
+}
+
+export interface StoreOptions {
+  readonly tenant: string;
+  readonly region: string;
+  readonly regions: readonly { readonly name: string; readonly tag: string }[];
+  /** Home of a stream whose id and request name none. */
+  readonly defaultRegion: string;
+  readonly logs: readonly StoreLog[];
+  /** With the rights of the store's role. */
+  readonly connection: Connection;
+  readonly leases: Leases;
+  readonly archive: Archive;
+  /** True: the broker syncs every message to disk before it acknowledges. */
+  readonly fsync: boolean;
+  /** Name and version of this process, for epoch batches. */
+  readonly writer?: string;
+  readonly logger: Logger;
+  /** Aborted: everything stops at once. Disposing is the graceful way. */
+  readonly signal: AbortSignal;
+}
+
+export interface Store extends EventStore, AsyncDisposable {
+  /** Nonce of this process, as leases and subjects name it. */
+  readonly owner: string;
+  status(): Record<string, readonly object[]>;
+}
+
+/** The event store of one tenant in one region. Owns the shards that it claims until it is disposed of. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { region, connection, logger } = options;
+  const nonce = randomBytes(8);
+  const owner = nonce.toString("hex");
+  const forwarder = createForwarder(connection);
+  const homes = createRegions(options);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, options.signal]);
+  const locals: LocalLog[] = options.logs.map((log) =>
+    createLocalLog({
+      ...log,
+      key: keyOf(options, log.own),
+      owner: { nonce: nonce.readBigUInt64BE(0), name: owner },
+      tag: homes.tagOf(region),
+      region,
+      tags: homes.tags,
+      leases: options.leases,
+      archive: options.archive,
+      durability: { fsync: options.fsync, replicas: log.own.replicas } satisfies Durability,
+      writer: options.writer ?? `meridian on ${hostname()}`,
+      forwarder,
+      logger,
+      signal,
+    }),
+  );
+
+  function logOf(stream: string): LocalLog {
+    const category = streamCategory(stream);
+    const found = locals.find((log) => log.categories.includes(category)) ?? locals.find((log) => log.rest);
+    if (found === undefined) {
+      throw new StoreError("invalid", `no log of ${options.tenant} takes the category "${category}"`, {
+        field: "stream",
+      });
+    }
+    return found;
+  }
+
+  async function append(request: AppendRequest, given: AppendOptions = {}): Promise<AppendResult> {
+    checkStreamId(request.stream);
+    const home = homes.homeOf(request.stream, request.home);
+    if (home !== region) return forwarder.append(home, "any", { ...request, home }, given);
+    return logOf(request.stream).append(request, given);
+  }
+
+  const own = (request: AppendRequest, given: AppendOptions) => append({ ...request, home: region }, given);
+  const handler = createForwardHandler(own);
+  const servers = [
+    serve(connection, appendSubject(region, owner), {}, handler),
+    serve(connection, appendSubject(region, "any"), { queue: "owners" }, handler),
+  ];
+  const watching = watchLeases(options.leases, locals, logger, signal);
+  const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
+
+  return {
+    owner,
+    append,
+    ...createReads({ ...options, locals, logOf, homes, keyOf: (log) => keyOf(options, log) }),
+    mint() {
+      if (minting === undefined)
+        throw new StoreError("invalid", `no log of ${options.tenant} takes the category "order"`);
+      return minting.mint();
+    },
+    homeOf: homes.homeOf,
+    status: () => Object.fromEntries(locals.map((log) => [log.name, log.status()])),
+    async [Symbol.asyncDispose]() {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+      for (const log of locals) await log[Symbol.asyncDispose]();
+      stop.abort(new StoreError("cancelled", "the store is closing"));
+      await watching;
+    },
+  };
+}
+
+function keyOf(options: StoreOptions, log: Log): LogKey {
+  return {
+    tenant: options.tenant,
+    home: log.name.home,
+    log: log.name.log,
+    generation: log.name.generation,
+    identity: log.identity,
+  };
+}
+
+/** Tells each shard who holds its lease, so that appends go to the right process without asking. */
+async function watchLeases(
+  leases: Leases,
+  locals: readonly LocalLog[],
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const { key, owner } of leases.watch(signal)) for (const log of locals) log.seen(key, owner);
+  } catch (error) {
+    if (!signal.aborted) logger.error({ error }, "the leases are no longer watched; shards are asked for when claimed");
+  }
+}

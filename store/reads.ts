@@ -1,0 +1,87 @@
+import type { Log } from "../mesh/log.ts";
+import type { LogKey } from "./archive.ts";
+import { StoreError } from "./error.ts";
+import type { EventStore } from "./event-store.ts";
+import { checkStreamId, hashShard, parseTag } from "./ids.ts";
+import { reachedWaitMs } from "./limits.ts";
+import type { LocalLog } from "./local-log.ts";
+import type { StoreOptions } from "./open.ts";
+import type { Position } from "./position.ts";
+import { createStreamReader, type StreamReader } from "./reader.ts";
+import type { Regions } from "./regions.ts";
+import { subscribe } from "./subscription.ts";
+
+export interface ReadsOptions extends StoreOptions {
+  readonly locals: readonly LocalLog[];
+  logOf(stream: string): LocalLog;
+  readonly homes: Regions;
+  keyOf(log: Log): LogKey;
+}
+
+/** The reading half of a store: streams by revision, logs by position. */
+export function createReads(options: ReadsOptions): Pick<EventStore, "readStream" | "subscribe"> {
+  const { region, archive, logger, homes } = options;
+  const readers = new Map<string, StreamReader>();
+
+  function logAt(local: LocalLog, home: string): Log {
+    const log = home === region ? local.own : local.mirror(home);
+    if (log !== undefined) return log;
+    throw new StoreError("no-home", `the log ${local.name} of ${home} is not replicated to ${region}; ask ${home}`, {
+      field: "home",
+    });
+  }
+
+  function readerOf(local: LocalLog, log: Log): StreamReader {
+    const name = `${local.name}/${log.name.home}/${log.name.generation}`;
+    let reader = readers.get(name);
+    if (reader === undefined) {
+      const own = log === local.own ? { log, owner: local.shard } : undefined;
+      reader = createStreamReader({ key: options.keyOf(log), own, archive, logger });
+      readers.set(name, reader);
+    }
+    return reader;
+  }
+
+  /** Waits until the archive here has reached the positions; they may be of any log of this tenant. */
+  async function reach(positions: readonly Position[], signal?: AbortSignal): Promise<void> {
+    const logs = options.locals.flatMap((local) => [
+      local.own,
+      ...options.regions.flatMap(({ name }) => (name === region ? [] : (local.mirror(name) ?? []))),
+    ]);
+    for (const position of positions) {
+      const log = logs.find((one) => Buffer.compare(one.identity, position.log) === 0);
+      if (log === undefined) {
+        throw new StoreError("no-home", "a min_position belongs to a log that is not here", { field: "min_position" });
+      }
+      const reached = await archive.reached(options.keyOf(log), position.shard, position.sequence, {
+        timeoutMs: reachedWaitMs,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      if (reached >= position.sequence) continue;
+      throw new StoreError(
+        "unavailable",
+        `this region's archive has reached ${reached} of shard ${position.shard}, not yet ${position.sequence}`,
+        { retryAfterMs: 1_000, field: "min_position" },
+      );
+    }
+  }
+
+  return {
+    async *readStream(stream, { home: given, from = 0, limit = Number.POSITIVE_INFINITY, minPositions, signal } = {}) {
+      checkStreamId(stream);
+      const home = homes.homeOf(stream, given);
+      const local = options.logOf(stream);
+      const log = logAt(local, home);
+      if (minPositions !== undefined) await reach(minPositions, signal);
+      const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
+      yield* readerOf(local, log).read(shard, stream, { from, limit, ...(signal === undefined ? {} : { signal }) });
+    },
+    async *subscribe(asked) {
+      const local = options.locals[0];
+      if (local === undefined) throw new StoreError("invalid", "this tenant has no log");
+      const home = asked.home ?? region;
+      homes.tagOf(home);
+      yield* subscribe(logAt(local, home), asked, logger);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { StoreError } from "./error.ts";
+import { parseTag } from "./ids.ts";
+
+/** Which region is the home of a stream. */
+export interface Regions {
+  readonly tags: ReadonlySet<string>;
+  tagOf(region: string): string;
+  /** The tag of the stream's id, else `given`, else the tenant's default region. Throws StoreError "invalid" or "no-home". */
+  homeOf(stream: string, given?: string): string;
+}
+
+export function createRegions(options: {
+  readonly regions: readonly { readonly name: string; readonly tag: string }[];
+  readonly defaultRegion: string;
+}): Regions {
+  const byTag = new Map(options.regions.map(({ name, tag }) => [tag, name]));
+  const byName = new Map(options.regions.map(({ name, tag }) => [name, tag]));
+  const tags: ReadonlySet<string> = new Set(byTag.keys());
+  return {
+    tags,
+    tagOf(region) {
+      const tag = byName.get(region);
+      if (tag === undefined) throw new StoreError("no-home", `there is no region "${region}"`, { field: "home" });
+      return tag;
+    },
+    homeOf(stream, given) {
+      if (given !== undefined && !byName.has(given)) {
+        throw new StoreError("no-home", `there is no region "${given}"; regions are ${[...byName.keys()].join(", ")}`, {
+          field: "home",
+        });
+      }
+      const tag = parseTag(stream, tags, 256);
+      const tagged = tag === undefined ? undefined : byTag.get(tag.tag);
+      if (tagged !== undefined && given !== undefined && tagged !== given) {
+        throw new StoreError("invalid", `stream "${stream}" is at home in ${tagged}, not in ${given}`, {
+          field: "home",
+        });
+      }
+      return tagged ?? given ?? options.defaultRegion;
+    },
+  };
+}

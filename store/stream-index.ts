@@ -1,0 +1,101 @@
+import type { Batch } from "./batch.ts";
+import { indexedIdsMax, indexedStreamsMax } from "./limits.ts";
+
+/** What the owner holds in memory of the streams that were touched above the floor. */
+
+/** An event as the index knows it. */
+export interface Indexed {
+  readonly revision: number;
+  readonly digest: bigint;
+  /** 0 while its batch is not yet acknowledged. */
+  sequence: number;
+  /** Index in its batch. */
+  index: number;
+}
+
+export interface Entry {
+  /** Last revision, tentative ones included. */
+  last: number;
+  /** True: every event id of the stream is here, as its revision 0 was recorded above the floor. */
+  complete: boolean;
+  readonly ids: Map<string, Indexed>;
+}
+
+/**
+ * Two generations, so that forgetting is dropping a map: when the archive has passed the sequence at which `old` was set
+ * aside, every event that only `old` knows stands in SQL. The floor is that sequence; above it the index knows everything.
+ */
+export interface StreamIndex {
+  /** Sequence; every event of the shard above it is in the index. */
+  floor(): number;
+  /** Broker time of the floor, milliseconds; a minted id that is clearly younger has no event below it. */
+  floorMs(): number;
+  /** The stream's entry, without keeping it from being forgotten. */
+  peek(stream: string): Entry | undefined;
+  /** The stream's entry, made if there is none; stays until the generation after this one is dropped. */
+  touch(stream: string, fresh: { last: number; complete: boolean }): Entry;
+  /** Takes back an entry that was made for an append which was not stored. */
+  remove(stream: string): void;
+  /** Adds a batch read from the log. */
+  add(batch: Batch, sequence: number): void;
+  /** Sets the young generation aside, or drops the old one when the archive has passed it. */
+  rotate(now: { sequence: number; timeMs: number; archived: number }): void;
+  full(): boolean;
+  streams(): number;
+}
+
+export function createStreamIndex(floor: { sequence: number; timeMs: number }): StreamIndex {
+  let at = floor;
+  let young = new Map<string, Entry>();
+  let old = new Map<string, Entry>();
+  let setAside: { sequence: number; timeMs: number } | undefined;
+
+  /** A hot stream must not grow for ever: ids that the archive has are forgotten, and the entry says so. */
+  function prune(entry: Entry): void {
+    if (entry.ids.size <= indexedIdsMax) return;
+    for (const [id, event] of entry.ids) {
+      if (event.sequence === 0 || event.sequence > at.sequence) continue;
+      entry.ids.delete(id);
+      entry.complete = false;
+    }
+  }
+
+  function touch(stream: string, fresh: { last: number; complete: boolean }): Entry {
+    let entry = young.get(stream);
+    if (entry !== undefined) return entry;
+    entry = old.get(stream);
+    if (entry === undefined) entry = { ...fresh, ids: new Map() };
+    else prune(entry);
+    young.set(stream, entry);
+    return entry;
+  }
+
+  return {
+    floor: () => at.sequence,
+    floorMs: () => at.timeMs,
+    peek: (stream) => young.get(stream) ?? old.get(stream),
+    touch,
+    remove(stream) {
+      young.delete(stream);
+      old.delete(stream);
+    },
+    add(batch, sequence) {
+      batch.events.forEach((event, index) => {
+        const entry = touch(event.stream, { last: event.revision - 1, complete: event.revision === 0 });
+        entry.last = event.revision;
+        entry.ids.set(event.id, { revision: event.revision, digest: event.digest, sequence, index });
+      });
+    },
+    rotate({ sequence, timeMs, archived }) {
+      if (setAside !== undefined) {
+        if (archived < setAside.sequence) return;
+        at = setAside;
+      }
+      old = young;
+      young = new Map();
+      setAside = { sequence, timeMs };
+    },
+    full: () => young.size + old.size >= indexedStreamsMax,
+    streams: () => young.size + old.size,
+  };
+}
