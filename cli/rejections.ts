@@ -5,7 +5,8 @@ import type { ProcessLogger } from "./logger.ts";
  * Codes of errors that the PostgreSQL driver leaves without a handler when a connection dies: the client was discarded
  * already, and the statement's own promise has told whoever waited. Seen under repeated kills of the backends.
  */
-const lostConnection = /^(?:CONNECTION_(?:CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|57P0\d|08\d{3}|ECONNRESET|ECONNREFUSED|EPIPE)$/;
+const lostConnection =
+  /^(?:CONNECTION_(?:CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|57P0\d|08\d{3}|ECONNRESET|ECONNREFUSED|EPIPE)$/;
 
 /** Notes lost connections; anything else that nobody awaited ends the process, as its state is no longer known. */
 export function guardRejections(logger: ProcessLogger): void {

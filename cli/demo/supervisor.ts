@@ -24,14 +24,16 @@ export function createSupervisor(dir: string): Supervisor {
   mkdirSync(logs, { recursive: true });
   const groups: Supervised[][] = [];
   const listeners: (() => void)[] = [];
-  const warden = startWarden();
+  writeIds(dir, []);
+  const warden = startWarden(pidFile(dir));
   let stopped: Promise<void> | undefined;
 
   const all = () => groups.flat();
   const changed = () => {
-    const ids = all().flatMap((one) => one.id() ?? []);
-    warden.watch(ids.map((id) => id.pid));
-    writeFileAtomic(pidFile(dir), JSON.stringify(ids));
+    writeIds(
+      dir,
+      all().flatMap((one) => one.id() ?? []),
+    );
     for (const listener of listeners) listener();
   };
 
@@ -61,7 +63,7 @@ export function createSupervisor(dir: string): Supervisor {
   };
 }
 
-const pidFile = (dir: string) => join(dir, "pids.json");
+const pidFile = (dir: string) => join(dir, "pids");
 
 /** Stops what an earlier demo in this folder left behind, if it was killed together with its warden. Answers how many. */
 export async function reapLeftovers(dir: string): Promise<number> {
@@ -75,10 +77,17 @@ export async function reapLeftovers(dir: string): Promise<number> {
   return left.length;
 }
 
+/** A line a process: its pid, then when it was started. */
+function writeIds(dir: string, ids: readonly ProcessId[]): void {
+  writeFileAtomic(pidFile(dir), ids.map(({ pid, started }) => `${pid} ${started}\n`).join(""));
+}
+
 function readIds(file: string): ProcessId[] {
   try {
-    const value: unknown = JSON.parse(readFileSync(file, "utf8"));
-    return Array.isArray(value) ? (value as ProcessId[]) : [];
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => ({ pid: Number.parseInt(line, 10), started: line.slice(line.indexOf(" ") + 1) }));
   } catch {
     return [];
   }

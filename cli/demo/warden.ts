@@ -2,16 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 
 /**
  * Ends the demo's processes when the demo itself was killed (SIGKILL, out of memory) and cannot: a shell of one megabyte
- * that reads the current pids from a pipe, a line for each change, and acts when the pipe closes. An empty line before the
- * end says that all went well. The pids are children of the demo until it dies, so none can have been used again.
+ * that waits on a pipe for the demo's end, and then reads from `pidFile` who was running. The file is written before any
+ * of it is told to anybody, and empty after an orderly end. The pids were the demo's children until it died, so none of
+ * them can have been given to another process.
  */
-export interface Warden extends Disposable {
-  watch(pids: readonly number[]): void;
-}
-
 const script = `
+while IFS= read -r line; do :; done
 pids=
-while IFS= read -r line; do pids=$line; done
+while read -r pid started; do pids="$pids $pid"; done < "$1"
 [ -n "$pids" ] || exit 0
 kill -TERM $pids 2>/dev/null
 tries=0
@@ -25,32 +23,29 @@ done
 kill -KILL $pids 2>/dev/null
 `;
 
-export function startWarden(): Warden {
-  let last = "";
+/** Disposing lets the shell go: what it does then depends on the file alone. */
+export function startWarden(pidFile: string): Disposable {
   let closed = false;
   let child = launch();
 
   function launch(): ChildProcess {
-    const shell = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    shell.stdin?.on("error", () => {}); // a warden that was killed is replaced below
+    const shell = spawn("/bin/sh", ["-c", script, "meridian-warden", pidFile], {
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+    });
+    shell.stdin?.on("error", () => {}); // one that was killed is replaced
     shell.once("error", () => {}); // no shell: the next start of the demo reaps instead
     shell.once("exit", () => {
-      if (closed) return;
-      child = launch();
-      child.stdin?.write(`${last}\n`);
+      if (!closed) child = launch();
     });
     shell.unref();
     return shell;
   }
 
   return {
-    watch(pids) {
-      last = pids.filter((pid) => pid > 0).join(" ");
-      child.stdin?.write(`${last}\n`);
-    },
     [Symbol.dispose]() {
       closed = true;
-      child.stdin?.end("\n");
+      child.stdin?.end();
     },
   };
 }

@@ -102,7 +102,7 @@ test("the next start reaps what is left of an earlier one, and nobody else's pro
   const stranger = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" });
   const left = { pid: leftover.pid!, started: startTime(leftover.pid!)! };
   const reused = { pid: stranger.pid!, started: "another time" };
-  await Bun.write(join(dir, "pids.json"), JSON.stringify([left, reused]));
+  await Bun.write(join(dir, "pids"), [left, reused].map(({ pid, started }) => `${pid} ${started}\n`).join(""));
   expect(await reapLeftovers(dir)).toBe(1);
   expect(isAlive(left)).toBe(false);
   expect(startTime(stranger.pid!)).toBeDefined();
