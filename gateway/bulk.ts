@@ -44,8 +44,9 @@ async function takeLine(
       throw new GatewayError("body-too-large", `an order may have at most ${orderBytesMax} bytes`);
     }
     const key = options.key === undefined ? undefined : { ...options.key, line: line.number };
-    const taken = await options.intake(caller, line.bytes, key);
-    return `{"line":${line.number},"status":201,${taken.members}${taken.repeated ? ',"replayed":true' : ""}}\n`;
+    const taken = await options.intake(caller, line.bytes, { key });
+    const replayed = taken.repeated ? ',"replayed":true' : "";
+    return `{"line":${line.number},"status":201,${taken.head},${taken.rest}${replayed}}\n`;
   } catch (error) {
     const problem = problemOf(error, options.logger);
     const { status } = problemTable[problem.code];

@@ -21,22 +21,31 @@ export interface Taken {
   readonly id: string;
   /** Recorded before: this is what was answered then. */
   readonly repeated: boolean;
-  /** The members of the answer, as JSON text without the braces around them. */
-  readonly members: string;
+  /** The members of the answer before and after `status`, as JSON text without the braces around them. */
+  readonly head: string;
+  readonly rest: string;
+  /** The order as it was recorded. */
+  readonly data: string;
+}
+
+export interface Identity {
+  readonly key?: Key;
+  /** The new id of an order that has neither id nor key: minted (tagged with region and shard), or a bare UUIDv7. */
+  readonly newId?: "minted" | "uuid";
 }
 
 /** One order, from the bytes of its JSON to its place in the log. Rejects with GatewayError or StoreError. */
-export type Intake = (caller: Caller, bytes: Uint8Array, key?: Key) => Promise<Taken>;
+export type Intake = (caller: Caller, bytes: Uint8Array, identity?: Identity) => Promise<Taken>;
 
 const encoder = new TextEncoder();
 
 export function createIntake(region: string): Intake {
-  return async (caller, bytes, key) => {
+  return async (caller, bytes, identity = {}) => {
     const text = decodeText(bytes);
     const reading = readOrder(text, caller.reading);
     if (!reading.ok) throw refused(reading.malformed, reading.errors.map(toFieldProblem));
     const { order } = reading;
-    const { id, home } = identify(caller, order, region, key);
+    const { id, home } = identify(caller, order, region, identity);
     const stream = `order-${id}`;
     const data = completeOrder(text, order, { order_id: id, region: home, created_at: new Date().toISOString() });
     const created = {
@@ -52,9 +61,9 @@ export function createIntake(region: string): Intake {
         { stream, expected: "no-stream", home, events: [created] },
         { priority: "order" },
       );
-      return { id, repeated: result.repeated, members: answerMembers(order, id, stream, result) };
+      return { id, repeated: result.repeated, ...answerMembers(order, id, stream, result), data };
     } catch (cause) {
-      throw describeRefusal(cause, id, order.order_id === undefined ? key : undefined);
+      throw describeRefusal(cause, id, order.order_id === undefined ? identity.key : undefined);
     }
   };
 }
@@ -68,7 +77,7 @@ export function digestOf(bytes: Uint8Array): bigint {
  * The order's id and home region (DESIGN 5): the tag of its id; else the region that the client names; else, where it can
  * come again (an id, a key), the tenant's default region, so that a retry elsewhere finds the first; else this region.
  */
-function identify(caller: Caller, order: Order, here: string, key?: Key): { id: string; home: string } {
+function identify(caller: Caller, order: Order, here: string, { key, newId }: Identity): { id: string; home: string } {
   const { store } = caller.services;
   const { order_id: id, region } = order;
   if (id !== undefined) {
@@ -85,9 +94,9 @@ function identify(caller: Caller, order: Order, here: string, key?: Key): { id: 
       id: derivedId({ tenant: caller.tenant, home, log: "orders", stream: "", event: key.text, purpose }),
     };
   }
-  if (region === undefined || region === here) return { id: store.mint(), home: here };
+  if (newId !== "uuid" && (region === undefined || region === here)) return { id: store.mint(), home: here };
   // Only a process of that region mints into its shards; an id without a tag belongs wherever the order says.
-  return { id: uuidv7(Date.now()), home: region };
+  return { id: uuidv7(Date.now()), home: region ?? here };
 }
 
 function homeOf(caller: Caller, id: string, given?: string): string {
@@ -99,13 +108,14 @@ function homeOf(caller: Caller, id: string, given?: string): string {
 }
 
 /** Every value is checked text (ids, names of regions, decimals, base64url), so nothing needs escaping. */
-function answerMembers(order: Order, id: string, stream: string, result: AppendResult): string {
-  return (
-    `"order_id":"${id}","region":"${result.home}","status":"received","amount":"${order.amount}",` +
-    `"currency":"${order.currency}","stream":"${stream}","revision":${result.firstRevision},` +
-    `"position":"${formatPosition(result.position)}","durability":{"acknowledged_by":"jetstream",` +
-    `"fsync":${result.durability.fsync},"replicas":${result.durability.replicas}}`
-  );
+function answerMembers(order: Order, id: string, stream: string, result: AppendResult): { head: string; rest: string } {
+  return {
+    head: `"order_id":"${id}","region":"${result.home}"`,
+    rest:
+      `"amount":"${order.amount}","currency":"${order.currency}","stream":"${stream}",` +
+      `"revision":${result.firstRevision},"position":"${formatPosition(result.position)}",` +
+      `"durability":{"acknowledged_by":"jetstream","fsync":${result.durability.fsync},"replicas":${result.durability.replicas}}`,
+  };
 }
 
 /** The store speaks of streams and events; the client sent an order. */

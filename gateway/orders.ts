@@ -23,8 +23,9 @@ export function mountOrders(app: Hono, options: OrderRoutesOptions): void {
       const answer = await takeBulk(caller, await readBody(request, bulkBytesMax), { ...options, key });
       return new Response(answer, { headers: { "content-type": "application/x-ndjson" } });
     }
-    const taken = await options.intake(caller, await readBody(request, orderBytesMax), key);
-    return new Response(`{${taken.members}}`, { status: 201, headers: takenHeaders(taken.id, taken.repeated) });
+    const taken = await options.intake(caller, await readBody(request, orderBytesMax), { key });
+    const answer = `{${taken.head},"status":"received",${taken.rest}}`;
+    return new Response(answer, { status: 201, headers: takenHeaders(taken.id, taken.repeated) });
   });
 }
 

@@ -1,0 +1,116 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Hono } from "hono";
+import type { Logger } from "../store/event-store.ts";
+import { type Admission, createAdmission, createOpenAdmission, type TenantServices } from "./caller.ts";
+import { createCors } from "./cors.ts";
+import { mountGoOrders } from "./go-orders.ts";
+import { mountHealthRoutes, type Readiness } from "./health.ts";
+import { createIntake } from "./intake.ts";
+import { openApiDocument } from "./openapi.ts";
+import { mountOrderReads } from "./order-reads.ts";
+import { mountOrders } from "./orders.ts";
+import { problemOf, problemResponse } from "./problems.ts";
+import { createRouteTable, mountProblems, noRoute } from "./routes.ts";
+import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
+import { mountRpc } from "./rpc-fetch.ts";
+
+export type { TenantServices } from "./caller.ts";
+
+export interface GatewayOptions {
+  /** This region. */
+  readonly region: string;
+  /** Every region of the mesh, this one too; `url` is where its HTTP gateway is found. */
+  readonly regions: readonly { readonly name: string; readonly tag: string; readonly url?: string }[];
+  readonly tenants: ReadonlyMap<string, TenantServices>;
+  /** A JWK as JSON text. */
+  readonly tokens: { readonly publicKey: string };
+  ready(): Readiness;
+  readonly logger: Logger;
+  /** Whom a call without a token acts as on the open listener; absent: there is none. */
+  readonly openTenant?: string;
+  /** Origins whose pages may call; default all (see cors.ts). */
+  readonly corsOrigins?: readonly string[];
+}
+
+/** What node:http2 calls. */
+export type RequestListener = (
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+) => void;
+
+export interface Gateway {
+  /** HTTP: REST, Connect and gRPC-Web. Never rejects. */
+  fetch(request: Request): Promise<Response>;
+  /** h2c: gRPC, Connect and gRPC-Web. */
+  readonly grpc: RequestListener;
+  /** The Go system's interfaces without a token; undefined where `openTenant` is not set. */
+  readonly openFetch?: (request: Request) => Promise<Response>;
+  readonly openGrpc?: RequestListener;
+  /** The routes of `fetch`, for those who document or test them. */
+  readonly routes: readonly { readonly method: string; readonly path: string }[];
+  /** Ends open streams with UNAVAILABLE, so that the servers can drain. New calls are still answered. */
+  endStreams(): void;
+}
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const streams = new AbortController();
+  const places = { here: options.region, regions: options.regions.map((region) => region.name) };
+  const shared = { ...options, places, signal: streams.signal, ready: () => options.ready().ready };
+
+  const admission = createAdmission(options);
+  const app = new Hono();
+  mountOrders(app, { ...shared, admission, intake: createIntake(options.region) });
+  mountOrderReads(app, { ...shared, admission });
+  mountGoOrders(app, { ...shared, admission });
+  mountHealthRoutes(app, options.ready);
+  mountProblems(app, options.logger);
+  const document = JSON.stringify(openApiDocument(options.regions));
+  app.get("/openapi.json", () => new Response(document, { headers: { "content-type": "application/json" } }));
+  mountRpc(app, { ...shared, admission, whole: true });
+
+  const open = options.openTenant === undefined ? undefined : openListeners(options.openTenant, options, shared);
+  return {
+    fetch: serve(app, options.logger, options.corsOrigins ?? ["*"]),
+    grpc: listener({ ...shared, admission, whole: true }),
+    openFetch: open?.fetch,
+    openGrpc: open?.grpc,
+    routes: app.routes.map(({ method, path }) => ({ method, path })),
+    endStreams: () => streams.abort(),
+  };
+}
+
+type Shared = Omit<RpcOptions, "admission" | "whole">;
+
+function openListeners(tenant: string, options: GatewayOptions, shared: Shared) {
+  if (!options.tenants.has(tenant)) {
+    throw new Error(`cannot open the listener without tokens: tenant "${tenant}" is not one of this gateway's`);
+  }
+  const admission: Admission = createOpenAdmission(tenant, options);
+  const app = new Hono();
+  mountGoOrders(app, { ...shared, admission });
+  mountRpc(app, { ...shared, admission, whole: false });
+  return { fetch: serve(app, options.logger, []), grpc: listener({ ...shared, admission, whole: false }) };
+}
+
+function listener(options: RpcOptions): RequestListener {
+  return connectNodeAdapter({ ...rpcSettings(options), routes: rpcRoutes(options) });
+}
+
+/** The last line of every request: whatever happened becomes an answer, and pages of other origins may read it. */
+function serve(app: Hono, logger: Logger, corsOrigins: readonly string[]): (request: Request) => Promise<Response> {
+  const table = createRouteTable(app);
+  const cors = createCors(corsOrigins);
+  app.notFound((context) => problemResponse(noRoute(context.req.raw, table)));
+  app.onError((error) => problemResponse(problemOf(error, logger)));
+  return async (request) => {
+    if (request.method === "OPTIONS") {
+      const methods = table.methods(new URL(request.url).pathname);
+      if (methods.length > 0) return cors.options(request, methods);
+    }
+    const response = await app.fetch(request);
+    const origin = request.headers.get("origin");
+    return origin === null ? response : cors.allow(response, origin);
+  };
+}

@@ -1,0 +1,143 @@
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { fromGoType, toGoOrder, toGoType } from "../orders/go-order.ts";
+import { StoreError } from "../store/error.ts";
+import type { Logger, RecordedEvent } from "../store/event-store.ts";
+import {
+  type Event,
+  EventSchema,
+  type EventStore,
+  type GetEventsRequest,
+} from "../store/gen/eventstore/eventstore_pb.ts";
+import { streamCategory } from "../store/ids.ts";
+import type { Caller } from "./caller.ts";
+import type { CallerOf } from "./event-store-rpc.ts";
+import { candidateHomes, eventsIn, isOrderId } from "./order-homes.ts";
+import { problemTable } from "./problem-table.ts";
+import { problemOf } from "./problems.ts";
+
+/** Where this gateway stands, and which regions there are. */
+export interface GoPlaces {
+  readonly here: string;
+  readonly regions: readonly string[];
+}
+
+/** Keeps what the Go client called its stream, where that does not follow from the aggregate's type. */
+const streamAttribute = "go.stream";
+const orderStream = "ORDERS";
+
+/**
+ * eventstore.EventStore of the Go system. An event of it is an event of the stream `<aggregate_type>-<aggregate_id>`;
+ * its types map to ours and back; its data is kept byte for byte.
+ */
+export function createGoEventStoreService(
+  callerOf: CallerOf,
+  options: { places: GoPlaces; logger: Logger },
+): ServiceImpl<typeof EventStore> {
+  return {
+    async createEvent(request, context) {
+      try {
+        await append(callerOf(context), request.event ?? create(EventSchema), options.places);
+        return { isSuccess: true };
+      } catch (error) {
+        // What is wrong with the event goes where this interface has a place for it; what is wrong here is an RPC error,
+        // so that clients and proxies repeat it.
+        const problem = problemOf(error, options.logger);
+        const { status } = problemTable[problem.code];
+        if (status >= 500 || status === 429) throw error;
+        return { isSuccess: false, error: problem.detail };
+      }
+    },
+    async getEvents(request, context) {
+      return { events: await read(callerOf(context), request, options.places, context.signal) };
+    },
+    async *getEventsStream(request, context) {
+      yield* await read(callerOf(context), request, options.places, context.signal);
+    },
+  };
+}
+
+async function append(caller: Caller, event: Event, places: GoPlaces): Promise<void> {
+  for (const field of ["eventId", "eventType", "aggregateId", "aggregateType"] as const) {
+    if (event[field] === "") throw new StoreError("invalid", `${field} must not be empty`, { field: "event" });
+  }
+  if (event.aggregateType.includes("-")) {
+    // The category ends at the first hyphen: the type could not be told from the id again.
+    throw new StoreError("invalid", "aggregate_type must not contain a hyphen", { field: "event" });
+  }
+  const stream = `${event.aggregateType}-${event.aggregateId}`;
+  const attributes = event.stream === "" ? [] : [{ name: streamAttribute, value: event.stream }];
+  await caller.services.store.append(
+    {
+      stream,
+      expected: "any",
+      home: await homeForAppend(caller, stream, event.aggregateId, places),
+      events: [
+        { id: event.eventId, type: fromGoType(event.eventType), data: Buffer.from(event.eventData), attributes },
+      ],
+    },
+    { priority: "client" },
+  );
+}
+
+/** An order's later events belong where the order is; its id need not say where, and the Go client cannot. */
+async function homeForAppend(
+  caller: Caller,
+  stream: string,
+  id: string,
+  places: GoPlaces,
+): Promise<string | undefined> {
+  const { services } = caller;
+  if (streamCategory(stream) !== "order" || !isOrderId(id)) return undefined;
+  const homes = await candidateHomes(services, id, places);
+  if (homes.length === 1) return homes[0];
+  for (const home of homes) {
+    if ((await eventsIn(services.store, stream, { home, limit: 1 })).length > 0) return home;
+  }
+  return undefined;
+}
+
+/**
+ * The request names no aggregate type: an order is looked for first (`order-<aggregate_id>`), then the aggregate_id as a
+ * whole stream id, so that `<aggregate_type>-<aggregate_id>` finds every other aggregate.
+ */
+async function read(caller: Caller, request: GetEventsRequest, places: GoPlaces, signal: AbortSignal) {
+  const { aggregateId: id, eventId } = request;
+  if (id === "") throw new StoreError("invalid", "aggregate_id must not be empty", { field: "aggregate_id" });
+  const events = await readOrder(caller, id, places, signal);
+  const found = events.length > 0 || !id.includes("-") ? events : await eventsIn(caller.services.store, id, { signal });
+  return found.filter((event) => eventId === "" || event.id === eventId).map(toGoEvent);
+}
+
+async function readOrder(caller: Caller, id: string, places: GoPlaces, signal: AbortSignal): Promise<RecordedEvent[]> {
+  if (!isOrderId(id)) return [];
+  const { services } = caller;
+  const homes = await candidateHomes(services, id, places);
+  const found = await Promise.all(homes.map((home) => eventsIn(services.store, `order-${id}`, { home, signal })));
+  return found.flat();
+}
+
+function toGoEvent(event: RecordedEvent) {
+  const category = streamCategory(event.stream);
+  const said = event.attributes.find((attribute) => attribute.name === streamAttribute)?.value;
+  return {
+    eventId: event.id,
+    eventType: toGoType(event.type),
+    aggregateId: event.stream.slice(category.length + 1),
+    aggregateType: category,
+    eventData: goData(event),
+    stream: said ?? (category === "order" ? orderStream : ""),
+  };
+}
+
+/** An order that was taken in our shape is shown in the Go system's; everything else is as it was sent. */
+function goData(event: RecordedEvent): string {
+  const text = new TextDecoder().decode(event.data);
+  if (event.type !== "order.created") return text;
+  try {
+    const order = JSON.parse(text) as { items?: unknown };
+    return Array.isArray(order.items) ? JSON.stringify(toGoOrder(text, "received")) : text;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,80 @@
+import type { Hono } from "hono";
+import { fromGoOrder, goPointer, toGoOrder } from "../orders/go-order.ts";
+import { statusAfter } from "../projections/order-status.ts";
+import type { RecordedEvent } from "../store/event-store.ts";
+import { bodyKind, decodeText, readBody } from "./body.ts";
+import type { Admission, Caller } from "./caller.ts";
+import { GatewayError } from "./error.ts";
+import { createIntake, readKey } from "./intake.ts";
+import { orderBytesMax } from "./limits.ts";
+import { candidateHomes, eventsIn, isOrderId } from "./order-homes.ts";
+
+export interface GoOrdersOptions {
+  readonly admission: Admission;
+  readonly places: { readonly here: string; readonly regions: readonly string[] };
+}
+
+/** The Go system's HTTP interface, so that its clients run unmodified: an order in its shape, kept in ours. */
+export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
+  const intake = createIntake(options.places.here);
+  const encoder = new TextEncoder();
+
+  app.post("/api/orders", async (context) => {
+    const request = context.req.raw;
+    const caller = await options.admission(request.headers.get("authorization"), "orders:write");
+    const key = readKey(request.headers.get("idempotency-key"));
+    bodyKind(request.headers, "json");
+    const text = fromGoOrder(decodeText(await readBody(request, orderBytesMax)));
+    if (text === undefined) throw new GatewayError("malformed", "the body is not a JSON object");
+    try {
+      // Its ids are UUIDs: one without a tag, at home where it arrived.
+      const taken = await intake(caller, encoder.encode(text), { key, newId: "uuid" });
+      const headers: Record<string, string> = { location: `/api/orders/${taken.id}` };
+      if (taken.repeated) headers["idempotency-replayed"] = "true";
+      return Response.json(toGoOrder(taken.data, "received"), { status: 201, headers });
+    } catch (error) {
+      throw inGoFields(error);
+    }
+  });
+
+  app.get("/api/orders/:id", async (context) => {
+    const caller = await options.admission(context.req.raw.headers.get("authorization"), "orders:read");
+    return Response.json(await readGoOrder(caller, context.req.param("id"), options.places));
+  });
+}
+
+/** From the projection, else from the log: a Go client reads at once what it has written, and knows no `min_position`. */
+async function readGoOrder(caller: Caller, id: string, places: GoOrdersOptions["places"]): Promise<object> {
+  if (isOrderId(id)) {
+    const { services } = caller;
+    const rows = await services.queries.order(id);
+    const row = rows.find((each) => each.home === places.here) ?? rows[0];
+    if (row !== undefined) return toGoOrder(row.body, row.status);
+    for (const home of await candidateHomes(services, id, places)) {
+      const events = await eventsIn(services.store, `order-${id}`, { home });
+      if (events.length > 0) return toGoOrder(createdText(events), statusOf(events));
+    }
+  }
+  throw new GatewayError("order-not-found", `this region knows of no order ${JSON.stringify(id.slice(0, 128))}`);
+}
+
+function createdText(events: readonly RecordedEvent[]): string {
+  const created = events.find((event) => event.type === "order.created");
+  return created === undefined ? "{}" : new TextDecoder().decode(created.data);
+}
+
+function statusOf(events: readonly RecordedEvent[]): string {
+  return events.reduce((status, event) => statusAfter(event.type) || status, "received");
+}
+
+/** The client sent `order_items` and `code`, and must hear of those. */
+function inGoFields(error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.code !== "invalid-order") return error;
+  const errors = error.details.errors?.map((field) => ({ ...field, pointer: goField(field.pointer) }));
+  const detail = `the order breaks ${errors?.length} rule(s): ${errors?.map((each) => each.pointer || "the whole order").join(", ")}`;
+  return new GatewayError("invalid-order", detail, { errors }, { cause: error });
+}
+
+function goField(pointer: string): string {
+  return goPointer({ pointer, rule: "type", message: "" }).pointer;
+}

@@ -1,0 +1,41 @@
+import { once as event } from "node:events";
+import { createServer, type Http2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { RequestListener } from "./gateway.ts";
+import { drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
+import { once, type RunningServer, within } from "./server.ts";
+
+export interface GrpcOptions {
+  readonly listener: RequestListener;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** h2c with trailers, as gRPC needs it. Rejects when the port is taken. */
+export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
+  const sessions = new Set<Http2Session>();
+  const server = createServer(
+    { settings: { maxConcurrentStreams: sessionStreamsMax }, maxHeaderListPairs: headerPairsMax },
+    options.listener,
+  );
+  server.on("session", (session) => {
+    if (sessions.size >= sessionsMax) return session.destroy();
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  // A broken connection or frame concerns that connection alone; without a listener it would end the process.
+  server.on("sessionError", () => {});
+  server.listen(options.port, options.host);
+  await event(server, "listening");
+
+  const close = once(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    // GOAWAY: calls under way finish, new ones go elsewhere.
+    for (const session of sessions) session.close();
+    if (await within(closed, drainMs)) return;
+    for (const session of sessions) session.destroy();
+    await within(closed, drainMs);
+  });
+  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
+}

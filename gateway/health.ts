@@ -1,0 +1,17 @@
+import type { Hono } from "hono";
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What was looked at, and how it stands: "ok", or a few words. No addresses, no credentials: anybody may read it. */
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+/** `/healthz`: the process answers. `/readyz`: it can take orders; 503 where not. Neither needs a token. */
+export function mountHealthRoutes(app: Hono, ready: () => Readiness): void {
+  const headers = { "cache-control": "no-store" };
+  app.get("/healthz", () => Response.json({ alive: true }, { headers }));
+  app.get("/readyz", () => {
+    const readiness = ready();
+    return Response.json(readiness, { status: readiness.ready ? 200 : 503, headers });
+  });
+}

@@ -1,0 +1,177 @@
+import { eventsPageMax, idempotencyKeyMax, listPageDefault, listPageMax, minPositionsMax } from "./limits.ts";
+import { schemas } from "./openapi-schemas.ts";
+
+/** The HTTP interface as OpenAPI 3.1, written by hand; a test holds it to the routes and to what they answer. */
+export function openApiDocument(regions: readonly { readonly name: string; readonly url?: string }[]): object {
+  const servers = regions.flatMap(({ name, url }) => (url === undefined ? [] : [{ url, description: name }]));
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Meridian",
+      version: "1",
+      description:
+        "Takes orders in at the nearest region and answers when they are on disk. Repeating a request is always safe. " +
+        "The event store itself speaks Connect, gRPC-Web and gRPC: meridian.eventstore.v1.EventStore, with reflection.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    ...(servers.length === 0 ? {} : { servers }),
+    security: [{ token: [] }],
+    paths,
+    components: { schemas, securitySchemes: { token: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
+  };
+}
+
+function json(schema: string, example?: unknown): object {
+  return {
+    "application/json": { schema: { $ref: `#/components/schemas/${schema}` }, ...(example ? { example } : {}) },
+  };
+}
+
+function answer(description: string, content: object): object {
+  return { description, content };
+}
+
+const refusal = {
+  description: "Refused; `type` says why and `next` what to do.",
+  content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+};
+
+function refusals(...statuses: readonly number[]): Record<string, object> {
+  return Object.fromEntries([...statuses, 500].map((status) => [String(status), refusal]));
+}
+
+function parameter(name: string, schema: object, more: object = {}): object {
+  return { name, in: "query", schema, ...more };
+}
+
+const text = { type: "string" } as const;
+const regionParameter = parameter("region", text, { description: "Home region: chooses where an id exists in two." });
+const minPosition = parameter(
+  "min_position",
+  { type: "array", items: text, maxItems: minPositionsMax },
+  { description: "Waits (5 s at most) until this region has seen it; may repeat.", explode: true },
+);
+const orderId = { name: "id", in: "path", required: true, schema: text };
+const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503);
+
+const newOrder = {
+  customer_id: "17850",
+  items: [{ product_code: "85123A", name: "WHITE HANGING HEART T-LIGHT HOLDER", unit_price: "2.55", quantity: 6 }],
+};
+
+const paths = {
+  "/v1/orders": {
+    post: {
+      summary: "Takes an order, or many (one a line), and answers when it is on disk",
+      description:
+        "`order_id`, `amount`, `currency`, `region` and `created_at` may be left out. With application/x-ndjson each " +
+        "line is taken or refused by itself; with an Idempotency-Key, a line without `order_id` is identified by key and line.",
+      parameters: [
+        {
+          name: "Idempotency-Key",
+          in: "header",
+          schema: { type: "string", minLength: 1, maxLength: idempotencyKeyMax },
+          description: "Identifies an order that has no `order_id`: a repeat answers what the first one answered.",
+        },
+      ],
+      requestBody: {
+        required: true,
+        content: { ...json("NewOrder", newOrder), "application/x-ndjson": { schema: text } },
+      },
+      responses: {
+        "201": {
+          ...answer("On disk.", json("Taken")),
+          headers: {
+            Location: { schema: text },
+            "Idempotency-Replayed": { schema: { const: "true" }, description: "It had been taken before." },
+          },
+        },
+        "200": answer("A result for each line, in order.", {
+          "application/x-ndjson": { schema: { $ref: "#/components/schemas/Line" } },
+        }),
+        ...refusals(400, 401, 403, 409, 413, 415, 422, 429, 503),
+      },
+    },
+    get: {
+      summary: "Orders, newest first",
+      parameters: [
+        parameter("customer_id", text),
+        parameter("status", text),
+        parameter("region", text, { description: "Home region." }),
+        parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
+        parameter("cursor", text, { description: "From the page before." }),
+        minPosition,
+      ],
+      responses: { "200": answer("A page.", json("Orders")), ...readRefusals },
+    },
+  },
+  "/v1/orders/{id}": {
+    get: {
+      summary: "One order as it stands",
+      parameters: [orderId, regionParameter, minPosition],
+      responses: {
+        "200": answer("The order; `orders` with both where the id exists in two home regions.", {
+          "application/json": {
+            schema: { anyOf: [{ $ref: "#/components/schemas/Order" }, { $ref: "#/components/schemas/Orders" }] },
+          },
+        }),
+        ...readRefusals,
+      },
+    },
+  },
+  "/v1/orders/{id}/events": {
+    get: {
+      summary: "The history of one order",
+      parameters: [
+        orderId,
+        regionParameter,
+        parameter("from", { type: "integer", minimum: 0, default: 0 }, { description: "First revision." }),
+        parameter("limit", { type: "integer", minimum: 1, maximum: eventsPageMax, default: eventsPageMax }),
+        minPosition,
+      ],
+      responses: { "200": answer("Its events by revision.", json("Events")), ...readRefusals },
+    },
+  },
+  "/api/orders": {
+    post: {
+      summary: "Takes an order in the Go system's shape",
+      requestBody: { required: true, content: json("NewGoOrder") },
+      responses: {
+        "201": answer("The whole order.", json("GoOrder")),
+        ...refusals(400, 401, 403, 413, 415, 422, 429, 503),
+      },
+    },
+  },
+  "/api/orders/{id}": {
+    get: {
+      summary: "An order in the Go system's shape",
+      parameters: [orderId],
+      responses: { "200": answer("The order.", json("GoOrder")), ...refusals(401, 403, 404, 503) },
+    },
+  },
+  "/healthz": {
+    get: { summary: "The process answers", security: [], responses: { "200": answer("Alive.", json("Alive")) } },
+  },
+  "/readyz": {
+    get: {
+      summary: "Orders can be taken",
+      security: [],
+      responses: { "200": answer("Ready.", json("Readiness")), "503": answer("Not ready.", json("Readiness")) },
+    },
+  },
+  "/problems/{code}": {
+    get: {
+      summary: "What a problem's `type` means",
+      security: [],
+      parameters: [{ name: "code", in: "path", required: true, schema: text }],
+      responses: { "200": answer("The kind of problem.", json("ProblemKind")), "404": refusal },
+    },
+  },
+  "/openapi.json": {
+    get: {
+      summary: "This document",
+      security: [],
+      responses: { "200": answer("OpenAPI 3.1.", { "application/json": { schema: { type: "object" } } }) },
+    },
+  },
+} as const;

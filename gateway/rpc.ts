@@ -1,0 +1,107 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ConnectRouter, createContextKey, type Interceptor } from "@connectrpc/connect";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { StoreError } from "../store/error.ts";
+import type { Logger } from "../store/event-store.ts";
+import { EventStore as GoEventStore } from "../store/gen/eventstore/eventstore_pb.ts";
+import { Health } from "../store/gen/grpc/health/v1/health_pb.ts";
+import { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import type { Admission, Caller } from "./caller.ts";
+import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
+import { createGoEventStoreService, type GoPlaces } from "./go-event-store.ts";
+import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
+import { mountReflection } from "./reflection.ts";
+import { connectErrorOf } from "./rpc-errors.ts";
+import { mountHealth } from "./rpc-health.ts";
+import type { Scope } from "./tokens.ts";
+
+export interface RpcOptions {
+  readonly admission: Admission;
+  /** False: only the Go system's service, as on the listener without tokens. */
+  readonly whole: boolean;
+  readonly places: GoPlaces;
+  readonly ready: () => boolean;
+  readonly logger: Logger;
+  /** Ends the streams. */
+  readonly signal: AbortSignal;
+}
+
+const methodScopes = new Map<DescMethod, Scope>([
+  [EventStore.method.append, "events:append"],
+  [EventStore.method.readStream, "events:read"],
+  [EventStore.method.subscribe, "events:read"],
+  [GoEventStore.method.createEvent, "events:append"],
+  [GoEventStore.method.getEvents, "events:read"],
+  [GoEventStore.method.getEventsStream, "events:read"],
+]);
+
+const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
+const callerOf: CallerOf = (context) => {
+  const caller = context.values.get(callerKey);
+  if (caller === undefined) throw new Error(`${context.method.name} was called without having been admitted`);
+  return caller;
+};
+
+/** The services; health and reflection say nothing of a tenant, so they need no token. */
+export function rpcRoutes(options: RpcOptions): (router: ConnectRouter) => void {
+  return (router) => {
+    const services: DescService[] = options.whole ? [EventStore, GoEventStore] : [GoEventStore];
+    if (options.whole) router.service(EventStore, createEventStoreService(callerOf));
+    router.service(GoEventStore, createGoEventStoreService(callerOf, options));
+    mountHealth(router, services, options.ready);
+    mountReflection(router, [...services, Health]);
+  };
+}
+
+/** What both mounts (fetch and node:http2) are made with. */
+export function rpcSettings(options: RpcOptions) {
+  const shutdown = new AbortController();
+  const stop = () => shutdown.abort(new ConnectError("this gateway is stopping: resume at another", Code.Unavailable));
+  if (options.signal.aborted) stop();
+  else options.signal.addEventListener("abort", stop, { once: true });
+  return {
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: messageBytesMax,
+    maxTimeoutMs: rpcTimeoutMsMax,
+    shutdownSignal: shutdown.signal,
+    interceptors: [mapErrors(options.logger)],
+    /** Runs before a byte of the body is read. */
+    async requestGate(context: Parameters<CallerOf>[0]): Promise<void> {
+      const scope = methodScopes.get(context.method);
+      if (scope === undefined) return;
+      try {
+        const caller = await options.admission(context.requestHeader.get("authorization"), scope);
+        context.values.set(callerKey, caller);
+      } catch (error) {
+        throw connectErrorOf(error, options.logger);
+      }
+    },
+  };
+}
+
+/** Turns what an implementation throws into the problem that the same error is over HTTP. */
+function mapErrors(logger: Logger): Interceptor {
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: mapped(response.message, request.signal, logger) };
+    } catch (error) {
+      throw connectErrorOf(reason(error, request.signal), logger);
+    }
+  };
+}
+
+async function* mapped<T>(messages: AsyncIterable<T>, signal: AbortSignal, logger: Logger): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw connectErrorOf(reason(error, signal), logger);
+  }
+}
+
+/** The store only knows that it was told to stop; the signal knows why (deadline, client, shutdown). */
+function reason(error: unknown, signal: AbortSignal): unknown {
+  const told = error === signal.reason || (error instanceof StoreError && error.code === "cancelled");
+  return signal.aborted && told ? ConnectError.from(signal.reason, Code.Canceled) : error;
+}

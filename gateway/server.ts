@@ -1,0 +1,88 @@
+import { drainMs, idleTimeoutS, requestBytesMax } from "./limits.ts";
+
+export interface RunningServer extends AsyncDisposable {
+  readonly port: number;
+  /** Refuses new connections, lets requests under way finish (`drainMs` at most), then closes. End streams first. */
+  close(): Promise<void>;
+}
+
+export interface HttpOptions {
+  fetch(request: Request): Promise<Response>;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** What the server lets in at all; a route's own, smaller limit answers with a problem document. */
+  readonly bodyBytesMax?: number;
+}
+
+/** What Meridian uses of Deno; the types of Bun and Deno do not go together in one program. */
+interface DenoRuntime {
+  serve(
+    options: { hostname: string; port: number; onListen: () => void },
+    handler: (request: Request) => Promise<Response>,
+  ): { readonly addr: { readonly port: number }; shutdown(): Promise<void>; readonly finished: Promise<void> };
+}
+
+/** HTTP/1.1 on Bun or Deno: the one place that knows which of them runs. Throws when the port is taken. */
+export function serveHttp(options: HttpOptions): RunningServer {
+  const deno = (globalThis as { Deno?: DenoRuntime }).Deno;
+  return deno === undefined ? serveBun(options) : serveDeno(options, deno);
+}
+
+function serveBun(options: HttpOptions): RunningServer {
+  const server = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    idleTimeout: idleTimeoutS,
+    maxRequestBodySize: options.bodyBytesMax ?? requestBytesMax,
+    // The page with the source that Bun shows for an uncaught error would tell too much.
+    development: false,
+    fetch(request, self) {
+      // An idle stream is not an idle connection: subscriptions wait for events as long as it takes.
+      if (mayStream(request)) self.timeout(request, 0);
+      return options.fetch(request);
+    },
+  });
+  const close = once(async () => {
+    const drained = server.stop(false);
+    if (!(await within(drained, drainMs))) await server.stop(true);
+  });
+  return { port: server.port!, close, [Symbol.asyncDispose]: close };
+}
+
+function mayStream(request: Request): boolean {
+  const type = request.headers.get("content-type");
+  return type?.startsWith("application/connect+") === true || type?.startsWith("application/grpc-web") === true;
+}
+
+function serveDeno(options: HttpOptions, deno: DenoRuntime): RunningServer {
+  const server = deno.serve({ hostname: options.host, port: options.port, onListen() {} }, options.fetch);
+  const close = once(async () => {
+    // Deno has no way to close what does not drain (its `signal` throws past every handler after a shutdown), so a stuck
+    // request only ends with the process; the caller is not kept waiting for it.
+    await within(server.shutdown(), drainMs);
+  });
+  return { port: server.addr.port, close, [Symbol.asyncDispose]: close };
+}
+
+/** True: it was done in time. */
+export async function within(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), timeoutMs);
+  work.then(
+    () => resolve(true),
+    () => resolve(true),
+  );
+  const done = await promise;
+  clearTimeout(timer);
+  return done;
+}
+
+/** A second close waits for the first. */
+export function once(close: () => Promise<void>): () => Promise<void> {
+  let closing: Promise<void> | undefined;
+  return () => {
+    closing ??= close();
+    return closing;
+  };
+}
