@@ -85,24 +85,22 @@ export function openConnection(options: ConnectionOptions): Connection {
   };
 }
 
-function openSocket(host: string, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true });
-    // TLS takes its server name from here.
-    Object.assign(socket, { host, port });
-    const giveUp = setTimeout(() => {
-      socket.destroy();
-      reject(new ProjectionError("away", `no connection to ${host}:${port} within ${limits.connectMs} ms`));
-    }, limits.connectMs);
-    socket.once("error", (error) => {
-      clearTimeout(giveUp);
-      reject(error);
-    });
-    socket.once("connect", () => {
-      clearTimeout(giveUp);
-      resolve(socket);
-    });
+async function openSocket(host: string, port: number): Promise<Socket> {
+  const socket = connect({ host, port, noDelay: true });
+  // TLS takes its server name from here.
+  Object.assign(socket, { host, port });
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("connect", () => resolve());
   });
+  const late = () => new ProjectionError("away", `no connection to ${host}:${port} within ${limits.connectMs} ms`);
+  try {
+    await deadline(connected, limits.connectMs, late);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+  return socket;
 }
 
 /** Connection exceptions, shutdown of the server or the backend, and what a server says while it starts or is full. */

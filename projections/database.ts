@@ -1,4 +1,4 @@
-import type { Logger } from "../mesh/logger.ts";
+import type { Logger } from "../store/event-store.ts";
 import { deadline, delay, jitter } from "./clock.ts";
 import { type Connection, openConnection, type Parameter, type Row } from "./connection.ts";
 import { ProjectionError } from "./error.ts";

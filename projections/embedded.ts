@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Logger } from "../mesh/logger.ts";
+import type { Logger } from "../store/event-store.ts";
 import { delay } from "./clock.ts";
 import { openConnection, type Row } from "./connection.ts";
 import { ProjectionError } from "./error.ts";

@@ -25,15 +25,22 @@ export const limits = {
   /** One write: bound by memory here and by CockroachDB's 16 MiB a message (hex doubles bodies). */
   writeEventsMax: 2_000,
   writeBytesMax: 4 << 20,
-  /** What one shard's queue may hold before the log's reader waits: twice a write, so that the next one is full at once. */
+  /** What one shard's queue may hold before the log's reader waits: the next write gathers while one is under way. */
   queueEventsMax: 4_000,
-  queueBytesMax: 8 << 20,
+  queueBytesMax: 4 << 20,
+  /**
+   * Least time between two writes of a shard, unless the queue is full: a statement costs the server about as much as
+   * thirty rows, so a busy shard gathers. An idle one writes at once. The archive waits less: reads rest on it.
+   */
+  gatherMs: { archive: 10, orders: 40 },
   /** Migrations: how long a migrator holds the lease without renewing it, and how long the others wait in all. */
   migrationLeaseSeconds: 30,
   migrationWaitMs: 120_000,
   migrationPollMs: 100,
   /** reached(): between two looks at the checkpoint where the projector runs in another process. */
   reachedPollMs: 25,
+  /** The same where a projector of this process tells of its moves: only another one's are missed. */
+  heardPollMs: 250,
   /** Read-your-writes waits no longer (DESIGN section 7). */
   reachedMs: 5_000,
   /** Orders a page. */

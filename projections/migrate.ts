@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Logger } from "../mesh/logger.ts";
+import type { Logger } from "../store/event-store.ts";
 import { delay, jitter, monotonicMs } from "./clock.ts";
 import type { Database, Parameter, Row } from "./database.ts";
 import { isTransient, ProjectionError } from "./error.ts";

@@ -1,0 +1,94 @@
+import type { Archive, LogKey, LookedUp } from "../store/archive.ts";
+import type { RecordedEvent } from "../store/event-store.ts";
+import { decodeMeta } from "../store/meta.ts";
+import { texts } from "./column.ts";
+import type { Database, Row } from "./database.ts";
+import { createLogNumbers, readCheckpoint } from "./logs.ts";
+import { waitForCheckpoint } from "./reached.ts";
+
+const floor =
+  "coalesce((select sequence from checkpoints where log = $1::int4 and name = 'archive' and shard = $2::int2), 0)";
+
+/**
+ * One row a pair, and the floor in each: all from one snapshot. 64 is the number in the index `events_by_id`: below it a
+ * short scan of the key finds the id, above it the index.
+ */
+export const lookUpPairs = `select u.n, ${floor} as floor, s.revision, e.revision as known, e.digest, e.sequence, e.idx
+from unnest($3::text[], $4::text[]) with ordinality as u (stream, id, n)
+left join lateral (
+  select revision from events where events.log = $1::int4 and events.stream = u.stream order by revision desc limit 1
+) s on true
+left join lateral (
+  select revision, digest, sequence, idx from events
+  where events.log = $1::int4 and events.stream = u.stream and events.revision < 64 and events.event_id = u.id
+  union all
+  select revision, digest, sequence, idx from events
+  where events.log = $1::int4 and events.stream = u.stream and events.revision >= 64 and events.event_id = u.id
+) e on true`;
+
+/** At least one row, for the floor; with the page's events where there are any. */
+export const readStreamPage = `select f.floor, e.*
+from (select ${floor} as floor) f
+left join lateral (
+  select revision, event_id, digest, type, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_us, sequence, idx,
+    data, meta
+  from events where log = $1::int4 and stream = $3 and revision >= $4::int8 order by revision limit $5::int4
+) e on true order by e.revision`;
+
+/** The archive of every log in this database. */
+export function createArchive(database: Database): Archive {
+  const logs = createLogNumbers(database);
+  return {
+    async checkpoint(log, shard) {
+      const number = await logs.find(log);
+      if (number === undefined) return 0;
+      const rows = await database.query(readCheckpoint, [number, "archive", shard]);
+      return Number(rows[0]?.sequence ?? 0);
+    },
+    async lookUp(log, shard, pairs) {
+      const number = await logs.find(log);
+      // A log that the projector has not come to yet: nothing of it is here, and the floor says so.
+      if (number === undefined) return { floor: 0, found: pairs.map(() => ({ revision: -1 })) };
+      if (pairs.length === 0) return { floor: await this.checkpoint(log, shard), found: [] };
+      const streams = texts(pairs.map((pair) => pair.stream));
+      const ids = texts(pairs.map((pair) => pair.id));
+      const rows = await database.query(lookUpPairs, [number, shard, streams, ids]);
+      const found = new Array<LookedUp>(pairs.length);
+      for (const row of rows) found[Number(row.n) - 1] = lookedUp(row);
+      return { floor: Number(rows[0]!.floor), found };
+    },
+    async readStream(log, shard, stream, page) {
+      const number = await logs.find(log);
+      if (number === undefined) return { floor: 0, events: [] };
+      const rows = await database.query(readStreamPage, [number, shard, stream, page.from, page.limit]);
+      const events = rows.filter((row) => row.revision !== null).map((row) => recordedEvent(row, log, shard, stream));
+      return { floor: Number(rows[0]!.floor), events };
+    },
+    async reached(log, shard, sequence, options) {
+      return waitForCheckpoint(database, { find: () => logs.find(log), name: "archive", shard, sequence, ...options });
+    },
+  };
+}
+
+function lookedUp(row: Row): LookedUp {
+  const revision = row.revision === null ? -1 : Number(row.revision);
+  if (row.known === null) return { revision };
+  const digest = BigInt.asUintN(64, BigInt(row.digest as string));
+  const known = { revision: Number(row.known), digest, sequence: Number(row.sequence), index: Number(row.idx) };
+  return { revision, known };
+}
+
+function recordedEvent(row: Row, log: LogKey, shard: number, stream: string): RecordedEvent {
+  return {
+    ...decodeMeta(row.meta as Uint8Array | null),
+    home: log.home,
+    stream,
+    revision: Number(row.revision),
+    id: row.event_id as string,
+    type: row.type as string,
+    data: row.data as Uint8Array,
+    recordedUs: Number(row.recorded_us),
+    digest: BigInt.asUintN(64, BigInt(row.digest as string)),
+    position: { log: log.identity, shard, sequence: Number(row.sequence), index: Number(row.idx) },
+  };
+}

@@ -1,0 +1,73 @@
+import type { BatchEvent } from "../store/batch.ts";
+import { streamCategory } from "../store/ids.ts";
+import type { LogBatch } from "../store/log-reader.ts";
+import { type CreatedOrder, readCreatedOrder } from "./created-order.ts";
+import { moveOn, noMoves, type StatusMoves } from "./order-status.ts";
+
+/** What the events of some batches make of one order. */
+export interface OrderChange {
+  readonly id: string;
+  /** Undefined: the order's row is there from earlier batches. */
+  created?: CreatedOrder;
+  moves: StatusMoves;
+  revision: number;
+  updatedUs: number;
+  sequence: number;
+  index: number;
+}
+
+export interface FoldOptions {
+  /** The tenant's, for orders that a client of the Go system recorded itself: they name none. */
+  readonly currency?: string;
+}
+
+const category = "order";
+
+/** Several events of an order become one change, so that each row is written once. Never throws. */
+export function foldOrders(
+  batches: readonly LogBatch[],
+  options: FoldOptions,
+): { changes: OrderChange[]; alarms: string[] } {
+  const changes = new Map<string, OrderChange>();
+  const alarms: string[] = [];
+  for (const { message, batch } of batches) {
+    for (const [index, event] of batch.events.entries()) {
+      const id = event.stream.slice(category.length + 1);
+      if (id === "" || streamCategory(event.stream) !== category) continue;
+      const change = changes.get(id) ?? { id, moves: noMoves, revision: 0, updatedUs: 0, sequence: 0, index: 0 };
+      const reason = apply(change, event, options);
+      if (reason !== undefined) {
+        alarms.push(`${printable(event.type)} at revision ${event.revision} of ${event.stream} is left out: ${reason}`);
+      }
+      // Its revision counts even so, for a row that is there; a first event that creates nothing leaves none behind.
+      if (reason !== undefined && event.revision === 0) continue;
+      Object.assign(change, {
+        revision: event.revision,
+        updatedUs: event.recordedUs,
+        sequence: message.sequence,
+        index,
+      });
+      changes.set(id, change);
+    }
+  }
+  return { changes: [...changes.values()], alarms };
+}
+
+/** Answers why the event is left out. */
+function apply(change: OrderChange, event: BatchEvent, options: FoldOptions): string | undefined {
+  const moves = moveOn(change.moves, event.type);
+  if (moves === undefined) return "no event of an order that is known here";
+  if (event.type === "order.created") {
+    if (event.revision > 0) return "an order is created by its first event";
+    const order = readCreatedOrder(event, change.id, options.currency);
+    if (typeof order === "string") return order;
+    change.created = order;
+  }
+  change.moves = moves;
+  return undefined;
+}
+
+/** Types come from clients: nothing in them may break a log line. */
+function printable(type: string): string {
+  return JSON.stringify(type.slice(0, 64));
+}

@@ -1,0 +1,50 @@
+const columns = `o.log, l.home, l.identity, o.order_id, o.shard, o.customer_id, o.status, o.amount::text as amount, o.currency,
+  o.country, (extract(epoch from o.created_at) * 1000000)::int8 as created_us,
+  (extract(epoch from o.recorded_at) * 1000000)::int8 as recorded_us,
+  (extract(epoch from o.updated_at) * 1000000)::int8 as updated_us, o.revision, o.sequence, o.idx, o.body`;
+
+/** In every home, the same id is another order. */
+export const orderById = `select ${columns}
+from orders o join logs l on l.log = o.log
+where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
+
+/**
+ * Keyset paging: each log gives its newest by its own index, and these few are merged. The row comparison ends with the
+ * log, because one order id may stand in two homes.
+ */
+const page = (filter: string) => `select ${columns}
+from unnest($1::int4[]) as g (log) join logs l on l.log = g.log
+cross join lateral (
+  select * from orders where orders.log = g.log
+    and (orders.recorded_at, orders.order_id, orders.log) < ($3::timestamptz, $4::text, $5::int4)${filter}
+  order by recorded_at desc, order_id desc limit $2::int4
+) o order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
+
+export const ordersByTime = page("");
+export const ordersByCustomer = page(" and orders.customer_id = $6");
+export const ordersByStatus = page(" and orders.status = $6");
+export const ordersByCustomerAndStatus = page(" and orders.customer_id = $6 and orders.status = $7");
+
+/** Of each home, over all its generations here. `received` counts every order, whatever became of it. */
+export const summarizeOrders = `select l.home, count(o.order_id)::int8 as received,
+  count(case when o.status = 'paid' then 1 end)::int8 as paid,
+  count(case when o.status = 'approved' then 1 end)::int8 as approved,
+  count(case when o.status = 'rejected' then 1 end)::int8 as rejected,
+  coalesce(sum(o.amount), 0)::text as amount
+from logs l left join orders o on o.log = l.log where l.tenant = $1 group by l.home order by l.home`;
+
+/** For a live view: from the index alone. */
+export const countStatuses = `select l.home, o.status, count(*)::int8 as orders
+from logs l join orders o on o.log = l.log where l.tenant = $1 group by l.home, o.status`;
+
+/** `created` above the orders, or `revisions` beside the events, says that something was recorded twice or is missing. */
+export const countEvents = `select home, sum(events)::int8 as events, sum(revisions)::int8 as revisions,
+  sum(created)::int8 as created, count(stream)::int8 as streams
+from (
+  select l.home, e.stream, count(e.revision) as events, coalesce(max(e.revision) + 1, 0) as revisions,
+    count(case when e.type = 'order.created' then 1 end) as created
+  from logs l left join events e on e.log = l.log where l.tenant = $1 group by l.home, l.log, e.stream
+) s group by home order by home`;
+
+export const pageOrderIds = `select order_id from orders
+where log = $1::int4 and order_id > $2 order by order_id limit $3::int4`;

@@ -1,0 +1,81 @@
+import { joinBodies } from "./bodies.ts";
+import { numbers, texts, times } from "./column.ts";
+import type { Parameter } from "./database.ts";
+import { type FoldOptions, foldOrders, type OrderChange } from "./order-fold.ts";
+import { movesText } from "./order-status.ts";
+import type { ProjectionWriter } from "./writer.ts";
+
+/**
+ * New rows and changes of rows in one INSERT: CockroachDB refuses two changes of one table in a statement. A change brings
+ * a row whose other columns are never stored, because it is only brought where the order's row is there to take it.
+ */
+export const projectOrders = `with moved as (
+  update checkpoints set sequence = $2::int8
+  where log = $3::int4 and name = 'orders' and shard = $4::int2 and sequence = $1::int8 returning 1 as one
+), bodies as materialized (
+  select convert_to($5::text, 'UTF8') as joined
+), written as (
+  insert into orders (log, order_id, shard, customer_id, status, amount, currency, country, created_at, recorded_at,
+    updated_at, revision, sequence, idx, body)
+  select $3::int4, n.order_id, $4::int2, n.customer_id, n.status, n.amount, n.currency, n.country, n.created_at,
+    n.recorded_at, n.updated_at, n.revision, n.sequence, n.idx, convert_from(substr(b.joined, n.start, n.size), 'UTF8')
+  from moved, bodies b, unnest($6::text[], $7::text[], $8::timestamptz[], $9::int8[], $10::int8[], $11::int4[],
+    $12::text[], $13::numeric[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], $18::int4[], $19::int4[])
+    as n (order_id, status, updated_at, revision, sequence, idx, customer_id, amount, currency, country, created_at,
+      recorded_at, start, size)
+  union all
+  select $3::int4, c.order_id, $4::int2, '', coalesce(c.moves::jsonb ->> o.status, o.status), 0, '', null, c.updated_at,
+    c.updated_at, c.updated_at, c.revision, c.sequence, c.idx, ''
+  from moved, unnest($20::text[], $21::text[], $22::timestamptz[], $23::int8[], $24::int8[], $25::int4[])
+    as c (order_id, moves, updated_at, revision, sequence, idx)
+  join orders o on o.log = $3::int4 and o.order_id = c.order_id
+  on conflict (log, order_id) do update set status = excluded.status, updated_at = excluded.updated_at,
+    revision = excluded.revision, sequence = excluded.sequence, idx = excluded.idx
+  where orders.revision < excluded.revision
+  returning 1
+) select (select count(*) from moved)::int4 as moved, (select count(*) from written)::int4 as written`;
+
+/** Orders as they stand, of their own home and of mirrored ones alike. */
+export function createOrdersWriter(options: FoldOptions): ProjectionWriter {
+  return {
+    name: "orders",
+    prepare(batches) {
+      const { changes, alarms } = foldOrders(batches, options);
+      const created = changes.filter((change) => change.created !== undefined);
+      const changed = changes.filter((change) => change.created === undefined);
+      // Bodies were checked to be JSON in UTF-8: joined, they are a text.
+      const { value, starts, sizes } = joinBodies(created.map((change) => change.created!.body));
+      const news = states(created, (change) => change.moves.absent);
+      const rows = [...news, ...firsts(created), numbers(starts), numbers(sizes)];
+      rows.push(...states(changed, (change) => movesText(change.moves)));
+      return {
+        statement: projectOrders,
+        parameters: (place) => [place.from, place.to, place.log, place.shard, value, ...rows],
+        alarms,
+      };
+    },
+  };
+}
+
+function states(changes: readonly OrderChange[], status: (change: OrderChange) => string): Parameter[] {
+  return [
+    texts(changes.map((change) => change.id)),
+    texts(changes.map(status)),
+    times(changes.map((change) => change.updatedUs)),
+    numbers(changes.map((change) => change.revision)),
+    numbers(changes.map((change) => change.sequence)),
+    numbers(changes.map((change) => change.index)),
+  ];
+}
+
+function firsts(changes: readonly OrderChange[]): Parameter[] {
+  const orders = changes.map((change) => change.created!);
+  return [
+    texts(orders.map((order) => order.customerId)),
+    texts(orders.map((order) => order.amount)),
+    texts(orders.map((order) => order.currency)),
+    texts(orders.map((order) => order.country)),
+    times(orders.map((order) => order.createdUs)),
+    times(orders.map((order) => order.recordedUs)),
+  ];
+}
