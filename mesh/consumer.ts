@@ -1,0 +1,113 @@
+import type { Connection } from "./connection.ts";
+import { MeshError } from "./error.ts";
+import { createTrouble } from "./feed.ts";
+import { type ConsumerInfo, callPatiently } from "./jetstream-api.ts";
+import * as limits from "./limits.ts";
+import type { Log, StoredMessage } from "./log.ts";
+import { type Pulled, pull } from "./pull.ts";
+import { patiently } from "./replies.ts";
+import { api, logStream, logSubject, workerConsumer } from "./subjects.ts";
+
+export interface Delivery {
+  readonly message: StoredMessage;
+  /** 1 at the first delivery. */
+  readonly attempt: number;
+  /** Resolves when the server has noted it. Rejects with MeshError after some tries: it will be delivered again. */
+  acknowledge(): Promise<void>;
+  /** Still at work: the server waits another `ackWaitMs`. */
+  working(): void;
+  /** Not now: deliver it again after `delayMs`. */
+  later(delayMs: number): void;
+}
+
+export interface ConsumeOptions {
+  /** Names the worker; each shard has a durable consumer of its own. */
+  readonly durable: string;
+  readonly shard: number;
+  readonly maxUnacknowledged: number;
+  readonly ackWaitMs: number;
+  readonly signal: AbortSignal;
+}
+
+const encoder = new TextEncoder();
+const acknowledgement = encoder.encode("+ACK");
+const inProgress = encoder.encode("+WPI");
+
+/**
+ * One shard's messages, each until it is acknowledged. First deliveries come in the order of the log; what was not
+ * acknowledged in time comes again, before or between them. Goes on through restarts of the server; ends when `signal`
+ * aborts.
+ */
+export async function* consume(c: Connection, log: Log, o: ConsumeOptions): AsyncGenerator<Delivery, void> {
+  const stream = logStream(log.name);
+  const consumer = workerConsumer(o.durable, o.shard);
+  const trouble = createTrouble(c, stream, o.signal);
+  while (!o.signal.aborted) {
+    // Also after every interruption: the consumer may be gone with the server's disk.
+    const ready = await ensureConsumer(c, stream, consumer, log, o).catch(trouble.report);
+    if (ready !== undefined) {
+      const source = pull(c, { stream, consumer, messagesMax: o.maxUnacknowledged, signal: o.signal });
+      try {
+        for (let next = await source.next(); ; next = await source.next()) {
+          if (next.done) {
+            trouble.interrupted(next.value);
+            break;
+          }
+          trouble.over();
+          yield delivery(c, next.value);
+        }
+      } finally {
+        await source.return("closed");
+      }
+    }
+    await trouble.pause();
+  }
+}
+
+function ensureConsumer(
+  c: Connection,
+  stream: string,
+  consumer: string,
+  log: Log,
+  o: ConsumeOptions,
+): Promise<ConsumerInfo> {
+  const filter = logSubject(log.name, o.shard);
+  const config = {
+    name: consumer,
+    durable_name: consumer,
+    filter_subject: filter,
+    deliver_policy: "all",
+    ack_policy: "explicit",
+    ack_wait: o.ackWaitMs * 1e6,
+    max_ack_pending: o.maxUnacknowledged,
+    max_deliver: -1,
+    replay_policy: "instant",
+  };
+  const subject = api.consumerCreate(c.region, stream, consumer, filter);
+  return callPatiently<ConsumerInfo>(c, subject, { stream_name: stream, config }, { signal: o.signal });
+}
+
+function delivery(c: Connection, pulled: Pulled): Delivery {
+  const { message, attempt, reply } = pulled;
+  const say = (data: Uint8Array) => {
+    // While the connection is down nobody hears it; the message then comes again after its time.
+    if (c.connected()) c.wire.nc.publish(reply, data);
+  };
+  return {
+    message,
+    attempt,
+    async acknowledge() {
+      const ask = () => c.wire.ask(reply, acknowledgement, { timeoutMs: limits.acknowledgeTimeoutMs });
+      try {
+        await patiently(ask, { patienceMs: limits.acknowledgePatienceMs, pauseMs: limits.reconnectWaitMs });
+      } catch (cause) {
+        const code = cause instanceof MeshError ? cause.code : "timeout";
+        throw new MeshError(code, `message ${message.sequence} of ${message.subject} could not be acknowledged`, {
+          cause,
+        });
+      }
+    },
+    working: () => say(inProgress),
+    later: (delayMs) => say(encoder.encode(`-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1e6 })}`)),
+  };
+}

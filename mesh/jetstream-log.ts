@@ -1,0 +1,132 @@
+import { headers as createHeaders, type MsgHdrs } from "nats";
+import type { Connection } from "./connection.ts";
+import { MeshError } from "./error.ts";
+import { follow, readRange } from "./feed.ts";
+import { apiCode, call, noMessageFound, type StreamInfo } from "./jetstream-api.ts";
+import * as limits from "./limits.ts";
+import type { Log, LogName, LogState, PublishRequest, StoredMessage } from "./log.ts";
+import { publish } from "./publish.ts";
+import { api, logStream, logSubjects, shardOf } from "./subjects.ts";
+
+const encoder = new TextEncoder();
+
+export interface LogFacts {
+  readonly identity: Uint8Array;
+  readonly shards: number;
+  readonly replicas: number;
+  readonly mirror: boolean;
+}
+
+/** The log behind a stream in this region's domain: its own, or the mirror of another region's. */
+export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
+  const stream = logStream(name);
+  const subjects = logSubjects(name, facts.shards);
+  const subjectOf = (shard: number): string => {
+    const subject = subjects[shard];
+    if (subject !== undefined) return subject;
+    throw new MeshError("not-found", `${stream} has shards 0 to ${facts.shards - 1}, no shard ${shard}`);
+  };
+  return {
+    name,
+    ...facts,
+    async publish(shard, data, request) {
+      if (facts.mirror) return { kind: "refused", reason: `${stream} in ${c.region} is a mirror` };
+      return publish(c, {
+        subject: subjectOf(shard),
+        data,
+        headers: publishHeaders(request),
+        timeoutMs: request.timeoutMs,
+        full: () => fullness(c, stream, data.length),
+      });
+    },
+    lastMessage: async (shard) => getMessage(c, stream, { last_by_subj: subjectOf(shard) }),
+    messageAfter: async (shard, sequence) =>
+      getMessage(c, stream, { seq: sequence + 1, next_by_subj: subjectOf(shard) }),
+    message: (sequence) => directGet(c, stream, sequence),
+    read: (shard, range) => readRange(c, { stream, filter: subjectOf(shard), ...range }),
+    follow: (options) => follow(c, stream, options),
+    state: () => logState(c, stream),
+  };
+}
+
+async function logState(c: Connection, stream: string): Promise<LogState> {
+  const { state, config } = await call<StreamInfo>(c, api.streamInfo(c.region, stream), undefined);
+  return {
+    messages: state.messages,
+    bytes: state.bytes,
+    bytesMax: config.max_bytes,
+    firstSequence: state.first_seq,
+    lastSequence: state.last_seq,
+  };
+}
+
+function publishHeaders(request: PublishRequest): MsgHdrs {
+  const headers = createHeaders();
+  headers.set("Nats-Msg-Id", request.id);
+  headers.set("Nats-Expected-Last-Subject-Sequence", String(request.expected));
+  for (const name in request.headers) headers.set(name, request.headers[name]!);
+  return headers;
+}
+
+/**
+ * A full stream and a failing disk give the same code. Only a full one has surely not stored the message: after a failed
+ * write it may still be found in the file at the next start.
+ */
+async function fullness(c: Connection, stream: string, bytes: number): Promise<string | undefined> {
+  const { bytes: used, bytesMax } = await logState(c, stream);
+  const full = bytesMax > 0 && used + bytes + limits.messageOverheadBytesMax > bytesMax;
+  return full ? `${stream} is full: ${used} of ${bytesMax} bytes` : undefined;
+}
+
+interface StoredAnswer {
+  readonly message: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly hdrs?: string;
+    readonly data?: string;
+    readonly time: string;
+  };
+}
+
+/** Asked of whoever believes to be the stream's leader. Undefined: no such message. */
+export async function getMessage(
+  c: Connection,
+  stream: string,
+  query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+): Promise<StoredMessage | undefined> {
+  const subject = api.messageGet(c.region, stream);
+  try {
+    const { message } = await call<StoredAnswer>(c, subject, query, { timeoutMs: limits.getTimeoutMs });
+    return {
+      subject: message.subject,
+      shard: shardOf(message.subject),
+      sequence: message.seq,
+      timeMs: Date.parse(message.time),
+      data: Buffer.from(message.data ?? "", "base64"),
+      id: /^Nats-Msg-Id: *(.*?)\r?$/m.exec(Buffer.from(message.hdrs ?? "", "base64").toString())?.[1] ?? "",
+    };
+  } catch (error) {
+    if (apiCode(error) === noMessageFound) return undefined;
+    throw error;
+  }
+}
+
+async function directGet(c: Connection, stream: string, sequence: number): Promise<StoredMessage | undefined> {
+  const query = encoder.encode(JSON.stringify({ seq: sequence }));
+  const subject = api.directGet(c.region, stream);
+  const answer = await c.wire.ask(subject, query, { timeoutMs: limits.getTimeoutMs });
+  const headers = answer.headers;
+  if (headers?.code === 404) return undefined;
+  if (headers === undefined || headers.code !== 0) {
+    throw new MeshError("refused", `${subject} for sequence ${sequence}: status ${headers?.code ?? "missing"}`);
+  }
+  const stored = headers.get("Nats-Subject");
+  return {
+    subject: stored,
+    shard: shardOf(stored),
+    sequence: Number(headers.get("Nats-Sequence")),
+    timeMs: Date.parse(headers.get("Nats-Time-Stamp")),
+    data: answer.data,
+    id: headers.get("Nats-Msg-Id"),
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * Messages of a JetStream consumer, asked for in portions so that a slow reader holds the server back. One pull ends
+ * ("interrupted") at anything odd: a lost connection, missing heartbeats, a consumer that is gone. Its caller opens the
+ * next one, at the place that it has reached.
+ */
+import type { Msg } from "nats";
+import { nuid } from "nats";
+import { every, monotonicMs } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import * as limits from "./limits.ts";
+import type { StoredMessage } from "./log.ts";
+import { api, replyPrefix, shardOf } from "./subjects.ts";
+
+export interface Pulled {
+  readonly message: StoredMessage;
+  /** 1 at the first delivery. */
+  readonly attempt: number;
+  /** Counts the consumer's deliveries, from 1: a hole in it means that one was lost on the way. */
+  readonly delivery: number;
+  /** What the consumer still had after this message. */
+  readonly pending: number;
+  /** Where it is acknowledged. */
+  readonly reply: string;
+  readonly headers: Msg["headers"];
+}
+
+export interface PullOptions {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly messagesMax: number;
+  readonly signal: AbortSignal;
+}
+
+const encoder = new TextEncoder();
+
+/** Ends when it is interrupted or aborted; the return value says why, for the log. */
+export async function* pull(c: Connection, o: PullOptions): AsyncGenerator<Pulled, string> {
+  const state = openPull(c, o);
+  try {
+    for (;;) {
+      for (let next = state.take(); next !== undefined; next = state.take()) yield next;
+      if (state.ended() !== undefined) return state.ended()!;
+      await state.arrival();
+    }
+  } finally {
+    state.close();
+  }
+}
+
+function openPull(c: Connection, o: PullOptions) {
+  const inbox = `${replyPrefix(c.region)}.${nuid.next()}.pull`;
+  const nextSubject = api.consumerNext(c.region, o.stream, o.consumer);
+  let queue: Msg[] = [];
+  let taken = 0;
+  let outstanding = 0;
+  let heard = monotonicMs();
+  let ended: string | undefined;
+  let wake: () => void = () => {};
+
+  const end = (reason: string) => {
+    ended ??= reason;
+    wake();
+  };
+  const ask = () => {
+    const batch = o.messagesMax - outstanding - (queue.length - taken);
+    // Half a portion, so that small requests do not follow each other.
+    if (ended !== undefined || batch * 2 < o.messagesMax) return;
+    outstanding += batch;
+    const body = {
+      batch,
+      max_bytes: limits.pullBytesMax,
+      expires: limits.pullExpiresMs * 1e6,
+      idle_heartbeat: limits.heartbeatMs * 1e6,
+    };
+    try {
+      c.wire.nc.publish(nextSubject, encoder.encode(JSON.stringify(body)), { reply: inbox });
+    } catch {
+      end("the connection is closed");
+    }
+  };
+  const subscription = c.wire.nc.subscribe(inbox, {
+    callback: (error, message) => {
+      if (error) return end("the server refused the subscription");
+      heard = monotonicMs();
+      if (message.subject !== inbox) {
+        outstanding = Math.max(0, outstanding - 1);
+        queue.push(message);
+        return wake();
+      }
+      const left = portionLeft(message);
+      if (left === "heartbeat") return;
+      if (left === "gone") return end(`status ${message.headers?.code} from consumer ${o.consumer}`);
+      outstanding = Math.max(0, outstanding - left);
+      ask();
+    },
+  });
+  const stopTimer = every(limits.heartbeatMs, () => {
+    // Heartbeats come only while a pull is outstanding: a reader that is slow by itself is not an interruption.
+    const silentMs = outstanding === 0 ? 0 : monotonicMs() - heard;
+    if (silentMs > limits.heartbeatMs * limits.heartbeatsMissedMax) end(`nothing heard for ${Math.round(silentMs)} ms`);
+  });
+  const stopListening = c.wire.onDisconnect(() => end("the connection was lost"));
+  const onAbort = () => end("aborted");
+  o.signal.addEventListener("abort", onAbort);
+  if (o.signal.aborted) onAbort();
+  if (!c.connected()) end("not connected");
+  ask();
+
+  return {
+    ended: () => ended,
+    take(): Pulled | undefined {
+      if (o.signal.aborted) return undefined;
+      if (taken === queue.length) {
+        if (taken > 0) queue = [];
+        taken = 0;
+        if (outstanding === 0) heard = monotonicMs(); // the reader was away: silence counts from now
+        ask();
+        return undefined;
+      }
+      const message = queue[taken]!;
+      taken += 1;
+      if (taken % 64 === 0) ask();
+      return delivered(message);
+    },
+    arrival(): Promise<void> {
+      if (taken < queue.length || ended !== undefined) return Promise.resolve();
+      return new Promise((resolve) => {
+        wake = resolve;
+      });
+    },
+    close() {
+      end("closed");
+      stopTimer();
+      stopListening();
+      o.signal.removeEventListener("abort", onAbort);
+      subscription.unsubscribe();
+    },
+  };
+}
+
+/** How many messages of the portion a status takes back; "gone" when the consumer cannot go on. */
+function portionLeft(status: Msg): number | "heartbeat" | "gone" {
+  const code = status.headers?.code ?? 0;
+  if (code === 100) return "heartbeat";
+  const left = status.headers?.get("Nats-Pending-Messages") ?? "";
+  // 408: the time of the pull is over; 409 with a rest: the bytes are. Without a rest: deleted, no leader, shutting down.
+  if (left !== "") return Number(left);
+  return "gone";
+}
+
+/** `$JS.ACK.<domain>.<account>.<stream>.<consumer>.<attempt>.<sequence>.<delivery>.<time ns>.<pending>[.<random>]` */
+function delivered(message: Msg): Pulled {
+  const reply = message.reply ?? "";
+  const tokens = reply.split(".");
+  const at = tokens.length === 9 ? 4 : 6;
+  const subject = message.subject;
+  return {
+    message: {
+      subject,
+      shard: shardOf(subject),
+      sequence: Number(tokens[at + 1]),
+      timeMs: Number(tokens[at + 3]!.slice(0, -6)),
+      data: message.data,
+      id: message.headers?.get("Nats-Msg-Id") ?? "",
+    },
+    attempt: Number(tokens[at]),
+    delivery: Number(tokens[at + 2]),
+    pending: Number(tokens[at + 4]),
+    reply,
+    headers: message.headers,
+  };
+}

@@ -1,0 +1,77 @@
+import { headers as createHeaders, type Msg } from "nats";
+import type { Connection } from "./connection.ts";
+import { MeshError } from "./error.ts";
+import * as limits from "./limits.ts";
+
+/** The same header as NATS services use, so that the `nats` command shows it. */
+const errorHeader = "Nats-Service-Error";
+
+/**
+ * Asks a service. Rejects with MeshError: "no-responders" (surely not done), "timeout" (unknown), "refused" (the service
+ * is busy or failed, or a permission forbids it), "closed" (the caller's signal, or the connection).
+ */
+export async function request(
+  c: Connection,
+  subject: string,
+  data: Uint8Array,
+  options: { timeoutMs: number; signal?: AbortSignal },
+): Promise<Uint8Array> {
+  const answer = await c.wire.ask(subject, data, options);
+  const error = answer.headers?.get(errorHeader) ?? "";
+  if (error !== "") throw new MeshError("refused", `${subject}: ${error}`);
+  return answer.data;
+}
+
+/**
+ * Answers requests, at most `concurrency` at once; a bounded number waits, the rest is refused at once. With `queue`, one
+ * of the processes that serve the subject gets each request. Disposing finishes what has begun.
+ */
+export function serve(
+  c: Connection,
+  subject: string,
+  options: { queue?: string; concurrency?: number },
+  handler: (data: Uint8Array) => Promise<Uint8Array>,
+): AsyncDisposable {
+  const { logger } = c.wire;
+  const concurrency = options.concurrency ?? limits.serveConcurrency;
+  const waiting: Msg[] = [];
+  const running = new Set<Promise<void>>();
+
+  const refuse = (message: Msg, reason: string) => {
+    const headers = createHeaders();
+    headers.set(errorHeader, reason);
+    message.respond(undefined, { headers });
+  };
+  async function answer(message: Msg): Promise<void> {
+    try {
+      const result = await handler(message.data);
+      if (!c.wire.closed()) message.respond(result);
+    } catch (error) {
+      logger.error({ subject, error }, "a service failed");
+      if (!c.wire.closed()) refuse(message, "the service failed");
+    }
+  }
+  const start = (message: Msg) => {
+    const work = answer(message).then(() => {
+      running.delete(work);
+      const next = waiting.shift();
+      if (next !== undefined) start(next);
+    });
+    running.add(work);
+  };
+  const subscription = c.wire.nc.subscribe(subject, {
+    queue: options.queue,
+    callback: (error, message) => {
+      if (error) logger.error({ subject, error }, "NATS refused the subscription of a service");
+      else if (running.size < concurrency) start(message);
+      else if (waiting.length < limits.serveWaitingMax) waiting.push(message);
+      else refuse(message, "busy");
+    },
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      if (!subscription.isClosed()) subscription.unsubscribe();
+      while (running.size > 0) await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * The only place of subject literals. Our own subjects have three levels; no token is made of anything but the names of
+ * mesh.toml, numbers and nonces.
+ */
+import type { LogName } from "./log.ts";
+
+/** What may be a token: names of logs, regions, tenants and owners. No underscore: it separates in stream names. */
+export const tokenPattern = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+
+export const logStream = (name: LogName): string => `${name.log}_${name.home}_${name.generation}`;
+
+export const logSubject = (name: LogName, shard: number): string =>
+  `${name.log}.${name.home}.${name.generation}-${shard}`;
+
+/** All shards, one by one: `orders.us-east.*` would take the next generation's subjects too. */
+export const logSubjects = (name: LogName, shards: number): string[] =>
+  Array.from({ length: shards }, (_, shard) => logSubject(name, shard));
+
+/** Every generation and shard of a region's log: for permissions only. */
+export const logFilter = (log: string, region: string): string => `${log}.${region}.*`;
+
+/** The shard in a log's subject; NaN when it is none. */
+export const shardOf = (subject: string): number => Number(subject.slice(subject.lastIndexOf("-") + 1));
+
+/** `owner` is a nonce in hex, or "any" for the queue group of the region. */
+export const appendSubject = (region: string, owner: string): string => `append.${region}.${owner}`;
+
+export const paymentSubject = (region: string): string => `payments.${region}.process`;
+
+/** Where our own processes take answers: not under `_INBOX`, which a person's tools may listen on. */
+export const replyPrefix = (region: string): string => `_REPLY.${region}`;
+
+// JetStream. Every call names the domain: without it, `$JS.API` would be answered by whichever server is nearest.
+
+export const api = {
+  prefix: (domain: string) => `$JS.${domain}.API`,
+  streamCreate: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.CREATE.${stream}`,
+  streamUpdate: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.UPDATE.${stream}`,
+  streamInfo: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.INFO.${stream}`,
+  messageGet: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.MSG.GET.${stream}`,
+  directGet: (domain: string, stream: string) => `$JS.${domain}.API.DIRECT.GET.${stream}`,
+  consumerCreate: (domain: string, stream: string, consumer: string, filter?: string) =>
+    `$JS.${domain}.API.CONSUMER.CREATE.${stream}.${consumer}${filter === undefined ? "" : `.${filter}`}`,
+  consumerInfo: (domain: string, stream: string, consumer: string) =>
+    `$JS.${domain}.API.CONSUMER.INFO.${stream}.${consumer}`,
+  consumerList: (domain: string, stream: string) => `$JS.${domain}.API.CONSUMER.LIST.${stream}`,
+  consumerNext: (domain: string, stream: string, consumer: string) =>
+    `$JS.${domain}.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+} as const;
+
+/** The durable consumer at the home from which `target`'s mirror draws, and where it delivers to. */
+export const mirrorConsumer = (target: string): string => `mirror_${target}`;
+export const mirrorTarget = (consumer: string): string | undefined =>
+  consumer.startsWith("mirror_") ? consumer.slice("mirror_".length) : undefined;
+export const mirrorSubject = (target: string, stream: string): string => `mirror.${target}.${stream}`;
+
+/** A worker's durable consumer of one shard. */
+export const workerConsumer = (durable: string, shard: number): string => `${durable}_${shard}`;
+
+/** Leases are a JetStream KV bucket, so that `nats kv` shows them. */
+export const leaseStream = (bucket: string): string => `KV_${bucket}`;
+export const leaseSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`;
+export const leaseSubjects = (bucket: string): string => `$KV.${bucket}.>`;
+export const leaseKey = (bucket: string, subject: string): string => subject.slice(`$KV.${bucket}.`.length);

@@ -1,0 +1,113 @@
+/** A real nats-server for tests: own directory, free port, every write on disk. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findServer, userCacheDir } from "../../mesh/server-binary.ts";
+
+export interface NatsServer extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  /** Of the process that runs now. */
+  readonly pid: number;
+  readonly dir: string;
+  /** Resolves when the process has ended (for SIGSTOP and SIGCONT: when the signal is sent). */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Starts it again on the same port and directory; ends what still runs first. */
+  restart(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+let found: Promise<string> | undefined;
+export function serverPath(): Promise<string> {
+  found ??= findServer({ cacheDir: userCacheDir() }).then((server) => server.path);
+  return found;
+}
+
+/** `config` is added to the configuration file. */
+export async function startNats(
+  options: { jetstream?: boolean; domain?: string; config?: string } = {},
+): Promise<NatsServer> {
+  const dir = await mkdtemp(join(tmpdir(), "meridian-nats-"));
+  const port = await freePort();
+  const domain = options.domain ?? "us-east";
+  const jetstream = `jetstream { store_dir: "${dir}", domain: ${domain}, sync_interval: always, max_file: 1GB }\n`;
+  const text = `server_name: test-${port}
+listen: "127.0.0.1:${port}"
+max_payload: 8MB
+ping_interval: 5s
+${options.jetstream === false ? "" : jetstream}${options.config ?? ""}`;
+  const file = join(dir, "server.conf");
+  await writeFile(file, text);
+  const server = await runServer(file);
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    port,
+    dir,
+    get pid() {
+      return server.pid();
+    },
+    kill: server.kill,
+    restart: server.restart,
+    async [Symbol.asyncDispose]() {
+      await server.kill("SIGKILL");
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface RunningServer {
+  pid(): number;
+  kill(signal: NodeJS.Signals): Promise<void>;
+  restart(): Promise<void>;
+}
+
+/** Runs a server from a configuration file, and waits until it is ready. */
+export async function runServer(file: string): Promise<RunningServer> {
+  let child = await spawnReady(file);
+  const kill = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill(signal);
+    if (signal !== "SIGSTOP" && signal !== "SIGCONT" && signal !== "SIGHUP") await ended;
+  };
+  return {
+    pid: () => child.pid!,
+    kill,
+    async restart() {
+      await kill("SIGKILL");
+      child = await spawnReady(file);
+    },
+  };
+}
+
+async function spawnReady(file: string): Promise<ChildProcess> {
+  const child = spawn(await serverPath(), ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let log = "";
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`nats-server was not ready within 15 s:\n${log}`));
+    }, 15_000);
+    child.stderr!.on("data", (chunk: Buffer) => {
+      if (log.length < 20_000) log += chunk.toString();
+      if (log.includes("Server is ready")) {
+        clearTimeout(timer);
+        resolve();
+      }
+    });
+    child.once("exit", (code) => {
+      clearTimeout(timer);
+      reject(new Error(`nats-server ended with ${code} before it was ready:\n${log}`));
+    });
+  });
+  return child;
+}
