@@ -12,7 +12,10 @@ export interface Delivery {
   readonly message: StoredMessage;
   /** 1 at the first delivery. */
   readonly attempt: number;
-  /** Resolves when the server has noted it. Rejects with MeshError after some tries: it will be delivered again. */
+  /**
+   * Resolves when the server has noted it; a server that is killed may still have forgotten the last ones. Rejects with
+   * MeshError after some tries: it will be delivered again.
+   */
   acknowledge(): Promise<void>;
   /** Still at work: the server waits another `ackWaitMs`. */
   working(): void;
@@ -32,6 +35,7 @@ export interface ConsumeOptions {
 const encoder = new TextEncoder();
 const acknowledgement = encoder.encode("+ACK");
 const inProgress = encoder.encode("+WPI");
+const refusal = encoder.encode("-NAK");
 
 /**
  * One shard's messages, each until it is acknowledged. First deliveries come in the order of the log; what was not
@@ -46,7 +50,9 @@ export async function* consume(c: Connection, log: Log, o: ConsumeOptions): Asyn
     // Also after every interruption: the consumer may be gone with the server's disk.
     const ready = await ensureConsumer(c, stream, consumer, log, o).catch(trouble.report);
     if (ready !== undefined) {
-      const source = pull(c, { stream, consumer, messagesMax: o.maxUnacknowledged, signal: o.signal });
+      // What was sent ahead and not looked at is handed back at once, for whoever works here next.
+      const unread = (reply: string) => say(c, reply, refusal);
+      const source = pull(c, { stream, consumer, messagesMax: o.maxUnacknowledged, signal: o.signal, unread });
       try {
         for (let next = await source.next(); ; next = await source.next()) {
           if (next.done) {
@@ -87,12 +93,13 @@ function ensureConsumer(
   return callPatiently<ConsumerInfo>(c, subject, { stream_name: stream, config }, { signal: o.signal });
 }
 
+/** While the connection is down nobody hears it; the message then comes again after its time. */
+function say(c: Connection, reply: string, data: Uint8Array): void {
+  if (c.connected()) c.wire.nc.publish(reply, data);
+}
+
 function delivery(c: Connection, pulled: Pulled): Delivery {
   const { message, attempt, reply } = pulled;
-  const say = (data: Uint8Array) => {
-    // While the connection is down nobody hears it; the message then comes again after its time.
-    if (c.connected()) c.wire.nc.publish(reply, data);
-  };
   return {
     message,
     attempt,
@@ -107,7 +114,7 @@ function delivery(c: Connection, pulled: Pulled): Delivery {
         });
       }
     },
-    working: () => say(inProgress),
-    later: (delayMs) => say(encoder.encode(`-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1e6 })}`)),
+    working: () => say(c, reply, inProgress),
+    later: (delayMs) => say(c, reply, encoder.encode(`-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1e6 })}`)),
   };
 }

@@ -29,6 +29,8 @@ export interface PullOptions {
   readonly consumer: string;
   readonly messagesMax: number;
   readonly signal: AbortSignal;
+  /** Called at the end with where each message that came, but was not read, could be acknowledged. */
+  readonly unread?: (reply: string) => void;
 }
 
 const encoder = new TextEncoder();
@@ -134,6 +136,7 @@ function openPull(c: Connection, o: PullOptions) {
       stopListening();
       o.signal.removeEventListener("abort", onAbort);
       subscription.unsubscribe();
+      if (o.unread !== undefined) for (const message of queue.slice(taken)) o.unread(message.reply ?? "");
     },
   };
 }
