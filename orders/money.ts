@@ -65,13 +65,19 @@ export function formatMinor(minor: number | bigint, scale: number): string {
   return `${padded.slice(0, -scale)}.${padded.slice(-scale)}`;
 }
 
+/** True: the text is an amount with exactly that currency's decimals. */
+export function isAmount(text: string, currency: string): boolean {
+  const scale = scaleOf(currency);
+  const match = /^(?:0|[1-9]\d{0,17})(?:\.(\d{1,6}))?$/.exec(text);
+  return match !== null && (match[1] ?? "").length === scale;
+}
+
 /** An amount's text, with exactly its currency's decimals, to minor units. Throws OrderError "money". */
 export function parseAmount(text: string, currency: string): bigint {
   const scale = scaleOf(currency);
   if (scale === undefined) throw new OrderError("money", `currency "${currency}" is not an active code of ISO 4217`);
-  const match = /^(0|[1-9]\d{0,17})(?:\.(\d{1,6}))?$/.exec(text);
-  if (match === null || (match[2] ?? "").length !== scale) {
+  if (!isAmount(text, currency)) {
     throw new OrderError("money", `amount "${text}" must be decimal text with ${scale} decimals for ${currency}`);
   }
-  return BigInt(match[1]! + (match[2] ?? ""));
+  return BigInt(text.replace(".", ""));
 }

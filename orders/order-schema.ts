@@ -28,6 +28,8 @@ export const orderSchema = Type.Object(
     /** Makes the stream `order-<order_id>`; "." and ".." are refused because no URL can name them. */
     order_id: Type.Optional(Type.String({ pattern: `^(?!\\.{1,2}$)[A-Za-z0-9._~{}-]{1,${orderIdLength}}$` })),
     customer_id: visible(limits.customerIdLength),
+    /** Who fulfils it; the Go system's clients send one. */
+    restaurant_id: Type.Optional(visible(limits.customerIdLength)),
     country: Type.Optional(visible(limits.countryLength)),
     region: Type.Optional(Type.String({ maxLength: 64 })),
     /** RFC 3339, UTC, 1970 to 2199: microseconds since 1970 stay safe integers. Leap seconds are refused. */

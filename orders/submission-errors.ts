@@ -52,6 +52,7 @@ const wanted: Readonly<Record<string, string>> = {
   "": "an order must be a JSON object",
   order_id: `must be text of 1 to ${limits.orderIdLength} of the characters A-Z a-z 0-9 . _ ~ { } -, and not "." or ".."`,
   customer_id: `must be text of 1 to ${limits.customerIdLength} characters, not all blank`,
+  restaurant_id: `must be text of 1 to ${limits.customerIdLength} characters, not all blank`,
   country: `must be text of 1 to ${limits.countryLength} characters, not all blank`,
   region: "must be the name of a region",
   created_at: "must be a time as 2010-12-01T08:26:00Z: RFC 3339, in UTC with Z, 1970 to 2199",

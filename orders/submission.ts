@@ -17,6 +17,7 @@ import { badTexts, computeAmount, hasUnicodeEscape, isDay, type ReadingContext }
 export interface Order {
   order_id?: string;
   customer_id: string;
+  restaurant_id?: string;
   country?: string;
   region?: string;
   created_at?: string;
@@ -88,7 +89,7 @@ function countColons(text: string): number {
   return count;
 }
 
-const optional = ["order_id", "country", "region", "created_at", "currency", "amount"] as const;
+const optional = ["order_id", "restaurant_id", "country", "region", "created_at", "currency", "amount"] as const;
 
 function countFields(order: SubmittedOrder): number {
   let count = 2 + 4 * order.items.length;

@@ -1,0 +1,93 @@
+import { goOrderFacts } from "./go-order.ts";
+import { isAmount } from "./money.ts";
+
+/** What the order's life needs to know of what was ordered. */
+export interface OrderFacts {
+  /** With the currency's decimals. */
+  readonly amount: string;
+  readonly currency: string;
+  /** Of the line with the most pieces. */
+  readonly quantityMax: number;
+  readonly productCodes: readonly string[];
+}
+
+/** Data of the payment events: which charge it was, and the provider's name for it. A stranger's event may lack all of it. */
+export interface PaymentData {
+  readonly order_id?: string;
+  readonly key?: string;
+  readonly amount?: string;
+  readonly currency?: string;
+  readonly reference?: string;
+  readonly reason?: string;
+}
+
+export interface DecisionData {
+  readonly order_id?: string;
+  readonly reason?: string;
+}
+
+export type OrderEvent =
+  /** `data` is undefined when the recorded bytes are no order. */
+  | { readonly type: "order.created"; readonly data: OrderFacts | undefined }
+  | {
+      readonly type:
+        | "order.payment-debited"
+        | "order.payment-declined"
+        | "order.payment-refunded"
+        | "order.payment-voided";
+      readonly data: PaymentData;
+    }
+  | { readonly type: "order.approved" | "order.rejected"; readonly data: DecisionData };
+
+export type OrderEventType = OrderEvent["type"];
+
+const decoder = new TextDecoder();
+
+/** A recorded event as the order's fold takes it. Undefined: a type that the fold does not know (yet). */
+export function decodeOrderEvent(
+  event: { readonly type: string; readonly data: Uint8Array },
+  defaults: { readonly currency: string },
+): OrderEvent | undefined {
+  switch (event.type) {
+    case "order.created":
+      return { type: event.type, data: readFacts(parse(event.data), defaults.currency) };
+    case "order.payment-debited":
+    case "order.payment-declined":
+    case "order.payment-refunded":
+    case "order.payment-voided":
+    case "order.approved":
+    case "order.rejected":
+      return { type: event.type, data: parse(event.data) ?? {} };
+    default:
+      return undefined;
+  }
+}
+
+function parse(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(decoder.decode(bytes));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Orders of our own gateway were checked before they were recorded. Others come through the event store's interfaces and
+ * may hold anything; the Go system's clients write their own shape, whose amounts are in the tenant's currency.
+ */
+function readFacts(order: Record<string, unknown> | undefined, currency: string): OrderFacts | undefined {
+  if (order === undefined) return undefined;
+  if (Array.isArray(order.order_items)) return goOrderFacts(order, currency);
+  const { amount, currency: own, items } = order;
+  if (typeof amount !== "string" || typeof own !== "string" || !Array.isArray(items)) return undefined;
+  if (!isAmount(amount, own)) return undefined;
+  let quantityMax = 0;
+  const productCodes: string[] = [];
+  for (const item of items as readonly { product_code?: unknown; quantity?: unknown }[]) {
+    if (typeof item?.quantity !== "number" || typeof item.product_code !== "string") return undefined;
+    if (item.quantity > quantityMax) quantityMax = item.quantity;
+    productCodes.push(item.product_code);
+  }
+  return { amount, currency: own, quantityMax, productCodes };
+}

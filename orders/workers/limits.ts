@@ -1,0 +1,31 @@
+/** Every limit of the workers and the simulated provider, each with its reason. */
+export const limits = {
+  /** Batches a shard handed out and not yet acknowledged: enough to keep all order queues busy, few to repeat after a crash. */
+  unacknowledged: 64,
+  /** After so long without a sign of life a batch is delivered again. Signs are sent three times as often. */
+  ackWaitMs: 30_000,
+  /** Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. */
+  ordersAtOnce: 64,
+  /** Events taken from the log and not yet done, over all shards; above it no further batch is taken. */
+  eventsAhead: 2_000,
+  /** Folded orders kept in memory, about 4 kB each; what falls out is read again from its stream. */
+  ordersCached: 10_000,
+  /** A provider that is asked is given this long; then it is asked again with the same key. */
+  paymentTimeoutMs: 5_000,
+  /** Tries of one event in one delivery: about a minute with the waits below; then the batch comes again later. */
+  tries: 20,
+  retryFirstMs: 100,
+  retryMaxMs: 5_000,
+  /** Rounds of "someone else wrote to this order first" without progress: more is a fault, not a race. */
+  rounds: 8,
+  /** What failed for good, or too often, is tried again after this long, with an alarm each time. */
+  laterMs: 30_000,
+  /** Before a consumer that broke down is opened again. */
+  reopenMs: 1_000,
+  /** Streams asked for at a time when a batch must be confirmed by the store. */
+  confirmationsAtOnce: 16,
+  /** Requests that the provider works on at a time for one connection; the disk takes them in groups. */
+  providerConcurrency: 512,
+  /** Of a hundred orders the simulated provider declines so many. */
+  declinedPercent: 4,
+} as const;

@@ -1,0 +1,26 @@
+import { OrderError } from "../error.ts";
+import { paymentKey } from "../payments.ts";
+import type { Role } from "./act.ts";
+import { createProviderClient } from "./provider-client.ts";
+import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
+
+/** order.created → ask for the charge → order.payment-debited or order.payment-declined. */
+export function startPaymentWorker(options: WorkerOptions): Worker {
+  return startWorker(options, (signal) => createPaymentRole(options, signal));
+}
+
+function createPaymentRole({ connection, region, tenant, log }: WorkerOptions, signal: AbortSignal): Role {
+  const ask = createProviderClient({ connection, region, signal });
+  return {
+    name: "payment",
+    types: new Set(["order.created"]),
+    intents: new Set(["charge"]),
+    async act(intent, { orderId }) {
+      if (intent.kind !== "charge") throw new OrderError("state", `the payment worker has no part in a ${intent.kind}`);
+      const { amount, currency } = intent.facts;
+      const key = paymentKey({ tenant, home: log.home, orderId, attempt: intent.attempt });
+      const answer = await ask({ tenant, kind: "charge", key, order_id: orderId, amount, currency });
+      return { kind: "RecordCharge", orderId, key, answer };
+    },
+  };
+}

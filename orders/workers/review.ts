@@ -1,0 +1,50 @@
+import { OrderError } from "../error.ts";
+import type { OrderCommand, OrderState } from "../order.ts";
+import type { OrderFacts } from "../order-events.ts";
+import { paymentKey } from "../payments.ts";
+import { review } from "../review.ts";
+import type { Role } from "./act.ts";
+import { createProviderClient } from "./provider-client.ts";
+import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
+
+/**
+ * order.payment-debited → order.approved, or the refund, order.payment-refunded and order.rejected;
+ * order.payment-declined → order.rejected. A charge that came to light after the end is refunded too.
+ */
+export function startReviewWorker(options: WorkerOptions): Worker {
+  return startWorker(options, (signal) => createReviewRole(options, signal));
+}
+
+function createReviewRole({ connection, region, tenant, log }: WorkerOptions, signal: AbortSignal): Role {
+  const ask = createProviderClient({ connection, region, signal });
+
+  async function refund(orderId: string, state: OrderState, facts: OrderFacts, reason: string): Promise<OrderCommand> {
+    // A stranger's event may not name the charge; the only one that we know of is the first.
+    const key = state.payment.key ?? paymentKey({ tenant, home: log.home, orderId, attempt: 1 });
+    const { amount, currency } = facts;
+    const answer = await ask({ tenant, kind: "refund", key, order_id: orderId, amount, currency });
+    return { kind: "RejectRefunded", orderId, key, answer, reason };
+  }
+
+  return {
+    name: "review",
+    types: new Set(["order.payment-debited", "order.payment-declined", "order.payment-voided"]),
+    intents: new Set(["review", "refund", "reject"]),
+    async act(intent, { orderId, state }) {
+      switch (intent.kind) {
+        case "reject":
+          return { kind: "RejectUnpaid", orderId };
+        case "refund":
+          return refund(orderId, state, intent.facts, intent.reason);
+        case "review": {
+          const verdict = review(intent.facts);
+          return verdict.kind === "approve"
+            ? { kind: "Approve", orderId }
+            : refund(orderId, state, intent.facts, verdict.reason);
+        }
+        case "charge":
+          throw new OrderError("state", "the review worker has no part in a charge");
+      }
+    },
+  };
+}
