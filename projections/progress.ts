@@ -17,7 +17,8 @@ export function createProgress(): Progress {
   return {
     moved(projection, log, shard, sequence) {
       const place = key(projection, log, shard);
-      if (sequence <= (reached.get(place) ?? 0)) return;
+      if (sequence === reached.get(place)) return;
+      // Lower too: a checkpoint that was put back for a rebuild must not be believed.
       reached.set(place, sequence);
       const those = waiting.get(place);
       waiting.delete(place);

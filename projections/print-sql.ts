@@ -1,0 +1,73 @@
+import { fileURLToPath } from "node:url";
+import { lookUpPairs, readStreamPage } from "./archive.ts";
+import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
+import {
+  ensureCheckpoints,
+  findLog,
+  findPositionsLog,
+  readCheckpoint,
+  readCheckpoints,
+  registerLog,
+  tenantsLogs,
+} from "./logs.ts";
+import { appliedMigrations, ensureMigrationTables, noteMigration, releaseLease, takeLease } from "./migrate.ts";
+import { readMigrations } from "./migration-files.ts";
+import {
+  countEvents,
+  countStatuses,
+  orderById,
+  ordersByCustomer,
+  ordersByCustomerAndStatus,
+  ordersByStatus,
+  ordersByTime,
+  pageOrderIds,
+  summarizeOrders,
+} from "./order-sql.ts";
+import { projectOrders } from "./orders-writer.ts";
+
+/** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
+export async function allStatements(): Promise<ReadonlyMap<string, string>> {
+  const migrations = (await readMigrations()).flatMap(({ name, statements }) =>
+    statements.map((statement, at): [string, string] => [`${name}/${at + 1}`, statement]),
+  );
+  const tables = ensureMigrationTables.map((statement, at): [string, string] => [`schema/${at + 1}`, statement]);
+  return new Map([
+    ...tables,
+    ...migrations,
+    ...Object.entries({
+      takeLease,
+      releaseLease,
+      appliedMigrations,
+      noteMigration,
+      findLog,
+      registerLog,
+      ensureCheckpoints,
+      readCheckpoints,
+      readCheckpoint,
+      findPositionsLog,
+      tenantsLogs,
+      archiveTextBatches,
+      archiveByteBatches,
+      projectOrders,
+      lookUpPairs,
+      readStreamPage,
+      orderById,
+      ordersByTime,
+      ordersByCustomer,
+      ordersByStatus,
+      ordersByCustomerAndStatus,
+      summarizeOrders,
+      countStatuses,
+      countEvents,
+      pageOrderIds,
+    }),
+  ]);
+}
+
+/** One file for the parser. */
+export async function printSql(): Promise<string> {
+  const statements = [...(await allStatements())];
+  return statements.map(([name, statement]) => `-- ${name}\n${statement.trim()};\n`).join("\n");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.stdout.write(await printSql());
