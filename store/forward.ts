@@ -68,7 +68,7 @@ export function createForwarder(connection: Connection): Forwarder {
         timeoutMs: forwardTimeoutMs,
       });
       const { results } = fromBinary(ForwardResponseSchema, bytes);
-      group.forEach((one, at) => settle(one, results[at], target.region));
+      for (const [at, one] of group.entries()) settle(one, results[at], target.region);
     } catch (cause) {
       const error = unreachable(target.region, cause);
       for (const one of group) one.reject(error);
@@ -109,27 +109,27 @@ function take(target: Target): Waiting[] {
 
 function settle(one: Waiting, result: ForwardedResult | undefined, region: string): void {
   if (result === undefined) {
-    return one.reject(
-      new StoreError("unavailable", `region ${region} left an append unanswered; repeat it with the same ids`),
-    );
+    const text = `region ${region} left an append unanswered; repeat it with the same ids`;
+    one.reject(new StoreError("unavailable", text));
+  } else if (result.errorCode !== "") one.reject(refusal(one.request, result));
+  else {
+    one.resolve({
+      home: region,
+      firstRevision: Number(result.firstRevision),
+      lastRevision: Number(result.lastRevision),
+      position: { log: result.log, shard: result.shard, sequence: Number(result.sequence), index: result.index },
+      repeated: result.repeated,
+      durability: { fsync: result.fsync, replicas: result.replicas },
+    });
   }
-  if (result.errorCode !== "") {
-    return one.reject(
-      new StoreError(result.errorCode as StoreErrorCode, result.errorMessage, {
-        stream: one.request.stream,
-        expected: one.request.expected,
-        ...(result.errorCode === "wrong-revision" ? { actual: Number(result.actualRevision) } : {}),
-        ...(result.retryAfterMs > 0 ? { retryAfterMs: result.retryAfterMs } : {}),
-      }),
-    );
-  }
-  one.resolve({
-    home: region,
-    firstRevision: Number(result.firstRevision),
-    lastRevision: Number(result.lastRevision),
-    position: { log: result.log, shard: result.shard, sequence: Number(result.sequence), index: result.index },
-    repeated: result.repeated,
-    durability: { fsync: result.fsync, replicas: result.replicas },
+}
+
+function refusal(request: AppendRequest, result: ForwardedResult): StoreError {
+  return new StoreError(result.errorCode as StoreErrorCode, result.errorMessage, {
+    stream: request.stream,
+    expected: request.expected,
+    ...(result.errorCode === "wrong-revision" ? { actual: Number(result.actualRevision) } : {}),
+    ...(result.retryAfterMs > 0 ? { retryAfterMs: result.retryAfterMs } : {}),
   });
 }
 

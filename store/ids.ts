@@ -67,7 +67,8 @@ let randomAt = random.length;
 
 /** A UUIDv7 (RFC 9562, method 1: a 12-bit counter within the millisecond); sorted within a process. */
 export function uuidv7(nowMs: number): string {
-  if (nowMs > lastMs) {
+  // A clock that was set back by more than a second is believed: order within the process matters less than the true time.
+  if (nowMs > lastMs || nowMs < lastMs - 1_000) {
     lastMs = nowMs;
     counter = 0;
   } else if (++counter > 0xfff) {

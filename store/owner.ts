@@ -55,7 +55,7 @@ const rotateStreamsMin = 1_000;
 const admitted = { order: 0.85, client: 0.9, worker: 0.95 } as const;
 
 export function createShardOwner(options: OwnerOptions): ShardOwner {
-  const { log, shard, key, archive, logger } = options;
+  const { shard, key, archive, logger } = options;
   const closing = new AbortController();
   const signal = AbortSignal.any([closing.signal, options.signal]);
   let state: OwnerState = "follower";
@@ -144,10 +144,11 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function become(): void {
-    if (holder !== undefined) return handOver(holder);
-    if (signal.aborted) return;
-    state = "claiming";
-    void claimed();
+    if (holder !== undefined) handOver(holder);
+    else if (!signal.aborted) {
+      state = "claiming";
+      void claimed();
+    }
   }
 
   async function claimed(): Promise<void> {

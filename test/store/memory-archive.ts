@@ -1,0 +1,86 @@
+import type { Log } from "../../mesh/log.ts";
+import { silent } from "../../mesh/logger.ts";
+import type { Archive, LookedUp } from "../../store/archive.ts";
+import { StoreError } from "../../store/error.ts";
+import type { RecordedEvent } from "../../store/event-store.ts";
+import { followLog } from "../../store/log-reader.ts";
+import { recordedEvents } from "../../store/recorded.ts";
+
+/** An archive that follows the log in memory, so that a test decides when it lags, stands still or is away. */
+export interface MemoryArchive extends Archive, AsyncDisposable {
+  /** Stops at what it has; `resume` goes on. */
+  pause(): void;
+  resume(): void;
+  away: boolean;
+  lookUps: number;
+}
+
+export function createMemoryArchive(log: Log): MemoryArchive {
+  const stop = new AbortController();
+  const streams = new Map<string, RecordedEvent[]>();
+  const checkpoints = Array.from({ length: log.shards }, () => 0);
+  let gate = Promise.resolve();
+  let open = () => {};
+
+  const running = (async () => {
+    for await (const { message, batch } of followLog(log, { after: [], logger: silent, signal: stop.signal })) {
+      await gate;
+      const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
+      for (const event of recordedEvents(batch, place, () => true)) {
+        const events = streams.get(event.stream) ?? [];
+        events.push(event);
+        streams.set(event.stream, events);
+      }
+      checkpoints[message.shard] = message.sequence;
+    }
+  })();
+
+  function check(): void {
+    if (archive.away) throw new Error("the database is away");
+  }
+
+  const archive: MemoryArchive = {
+    away: false,
+    lookUps: 0,
+    pause() {
+      gate = new Promise((resolve) => {
+        open = resolve;
+      });
+    },
+    resume: () => open(),
+    async checkpoint(_, shard) {
+      check();
+      return checkpoints[shard]!;
+    },
+    async lookUp(_, shard, pairs) {
+      check();
+      archive.lookUps++;
+      const found = pairs.map(({ stream, id }): LookedUp => {
+        const events = streams.get(stream) ?? [];
+        const known = events.find((event) => event.id === id);
+        const revision = events.at(-1)?.revision ?? -1;
+        if (known === undefined) return { revision };
+        const { sequence, index } = known.position;
+        return { revision, known: { revision: known.revision, digest: known.digest, sequence, index } };
+      });
+      return { floor: checkpoints[shard]!, found };
+    },
+    async readStream(_, shard, stream, { from, limit }) {
+      check();
+      const events = (streams.get(stream) ?? []).filter((event) => event.revision >= from).slice(0, limit);
+      return { floor: checkpoints[shard]!, events };
+    },
+    async reached(_, shard, sequence, { timeoutMs }) {
+      const end = performance.now() + timeoutMs;
+      while (checkpoints[shard]! < sequence && performance.now() < end)
+        await new Promise((next) => setTimeout(next, 5));
+      return checkpoints[shard]!;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort(new StoreError("cancelled", "the test is over"));
+      open();
+      await running;
+    },
+  };
+  return archive;
+}

@@ -1,0 +1,40 @@
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
+
+/** A TCP proxy before a server, which can swallow what the server answers and cut every connection. */
+export interface Proxy extends AsyncDisposable {
+  readonly url: string;
+  /** While true, nothing that the server says reaches the client. */
+  swallow: boolean;
+  cut(): void;
+}
+
+export async function startProxy(port: number): Promise<Proxy> {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = createConnection({ port, host: "127.0.0.1" });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("close", () => {
+        sockets.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+      socket.on("error", () => socket.destroy());
+    }
+    client.on("data", (bytes) => upstream.write(bytes));
+    upstream.on("data", (bytes) => proxy.swallow || client.write(bytes));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const proxy: Proxy = {
+    url: `nats://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    swallow: false,
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return proxy;
+}

@@ -1,0 +1,109 @@
+import { randomBytes } from "node:crypto";
+import { type Connection, openConnection } from "../../mesh/connection.ts";
+import { type LeaseOptions, leaseDefaults, openLeases } from "../../mesh/lease.ts";
+import type { Log } from "../../mesh/log.ts";
+import { type Logger, silent } from "../../mesh/logger.ts";
+import { ensureLog } from "../../mesh/streams.ts";
+import type { Archive } from "../../store/archive.ts";
+import type { CodecName } from "../../store/codec.ts";
+import type { NewEvent } from "../../store/event-store.ts";
+import { openStore, type Store } from "../../store/open.ts";
+import { createMemoryArchive, type MemoryArchive } from "./memory-archive.ts";
+
+/** One region's event store on a real nats-server, opened as often as a test needs processes. */
+export interface TestRegion extends AsyncDisposable {
+  readonly log: Log;
+  readonly archive: MemoryArchive;
+  /** Another process of the region, as far as the store can tell: own connection, leases and owner nonce. */
+  process(options?: ProcessOptions): Promise<TestProcess>;
+}
+
+export interface ProcessOptions {
+  readonly url?: string;
+  readonly leases?: Partial<LeaseOptions>;
+  /** A lease bucket of its own: such processes do not see each other's leases. */
+  readonly bucket?: string;
+  readonly archive?: Archive;
+  readonly codec?: CodecName;
+  readonly logger?: Logger;
+  /** Stands between the store and its log. */
+  readonly wrap?: (log: Log) => Log;
+}
+
+export interface TestProcess extends AsyncDisposable {
+  readonly store: Store;
+  readonly connection: Connection;
+  /** Stops it without a word to anybody, as SIGKILL would. */
+  kill(): Promise<void>;
+}
+
+export async function openRegion(url: string, settings = { shards: 4, bytesMax: 50 << 20 }): Promise<TestRegion> {
+  const watching = await openConnection({ servers: [url], name: "archive", region: "us-east", logger: silent });
+  const logName = `t${randomBytes(6).toString("hex")}`;
+  const name = { log: logName, home: "us-east", generation: 1 };
+  const log = await ensureLog(watching, name, { ...settings, replicas: 1 });
+  const archive = createMemoryArchive(log);
+
+  return {
+    log,
+    archive,
+    async process(options = {}) {
+      const c = await openConnection({
+        servers: [options.url ?? url],
+        name: "store",
+        region: "us-east",
+        logger: silent,
+      });
+      const own = await ensureLog(c, name, { ...settings, replicas: 1 });
+      const stop = new AbortController();
+      const leases = await openLeases(c, `leases-${logName}${options.bucket ?? ""}`, {
+        ...leaseDefaults,
+        ...options.leases,
+      });
+      const store = await openStore({
+        tenant: "acme",
+        region: "us-east",
+        regions: [{ name: "us-east", tag: "use" }],
+        defaultRegion: "us-east",
+        logs: [
+          {
+            name: logName,
+            categories: ["order"],
+            rest: true,
+            codec: options.codec ?? "zstd",
+            own: options.wrap?.(own) ?? own,
+            mirror: () => undefined,
+          },
+        ],
+        connection: c,
+        leases,
+        archive: options.archive ?? archive,
+        fsync: true,
+        logger: options.logger ?? silent,
+        signal: stop.signal,
+      });
+      return {
+        store,
+        connection: c,
+        async kill() {
+          await c.wire.nc.close();
+          stop.abort(new Error("killed"));
+        },
+        async [Symbol.asyncDispose]() {
+          await store[Symbol.asyncDispose]();
+          await c.close();
+        },
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await archive[Symbol.asyncDispose]();
+      await watching.close();
+    },
+  };
+}
+
+export const event = (id: string, body: unknown = { id }): NewEvent => ({
+  id,
+  type: "thing.happened",
+  data: new TextEncoder().encode(JSON.stringify(body)),
+});
