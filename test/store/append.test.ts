@@ -193,7 +193,8 @@ test("what the archive alone knows is asked of it: a repeat and a conflict after
 });
 
 test("with the archive away, new orders and active streams go on, and what cannot be known is refused", async () => {
-  await using fresh = await openRegion(server.url);
+  // One shard, claimed while the archive is there: a claim needs to know the archive's checkpoint.
+  await using fresh = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
   await using process = await fresh.process();
   const put = (stream: string, expected: ExpectedRevision, id: string) =>
     process.store.append({ stream, expected, events: [event(id)] });
