@@ -8,12 +8,17 @@ import type { ProcessLogger } from "./logger.ts";
 const lostConnection =
   /^(?:CONNECTION_(?:CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|57P0\d|08\d{3}|ECONNRESET|ECONNREFUSED|EPIPE)$/;
 
+/** True: a connection to PostgreSQL that was given up has told its end to nobody. */
+export function isLostConnection(reason: unknown): boolean {
+  const code = (reason as { code?: unknown } | null)?.code;
+  return typeof code === "string" && lostConnection.test(code);
+}
+
 /** Notes lost connections; anything else that nobody awaited ends the process, as its state is no longer known. */
 export function guardRejections(logger: ProcessLogger): void {
   process.on("unhandledRejection", (reason) => {
-    const code = (reason as { code?: unknown } | null)?.code;
-    if (typeof code === "string" && lostConnection.test(code)) {
-      logger.debug({ code }, "a discarded database connection reported its end");
+    if (isLostConnection(reason)) {
+      logger.debug({ reason: describeError(reason) }, "a discarded database connection reported its end");
       return;
     }
     end(logger, "unhandled rejection", reason);

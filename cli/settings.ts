@@ -97,5 +97,5 @@ function settings(table: Table, file: string, path: readonly string[], overlay: 
 }
 
 function unknown(file: string, name: string, known: readonly string[]): CliError {
-  return new CliError("configuration", `${file}: ${name} is not a setting; here are: ${known.sort().join(", ")}`);
+  return new CliError("configuration", `${file}: ${name} is not a setting; here are: ${[...known].sort().join(", ")}`);
 }

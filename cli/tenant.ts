@@ -1,106 +1,150 @@
-import { join } from "node:path";
-import { type Connection, openConnection } from "../mesh/connection.ts";
-import type { Log, LogName } from "../mesh/log.ts";
-import type { Logger } from "../mesh/logger.ts";
-import { ensureLog, ensureMirror, ensureMirrorSource } from "../mesh/streams.ts";
+import type { TenantServices } from "../gateway/gateway.ts";
+import type { Connection } from "../mesh/connection.ts";
+import { leaseDefaults, openLeases } from "../mesh/lease.ts";
+import type { Log } from "../mesh/log.ts";
+import { mirrorLag } from "../mesh/streams.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
-import type { Database } from "../projections/database.ts";
-import type { RegionConfig } from "./config.ts";
+import { createArchive } from "../projections/archive.ts";
+import { createOrderQueries } from "../projections/queries.ts";
+import { openStore, type Store, type StoreLog } from "../store/open.ts";
+import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
+import { type Projectors, startProjectors } from "./projectors.ts";
+import {
+  connectAs,
+  logName,
+  mirrorTargets,
+  offerMirrors,
+  openMirror,
+  openOwnLog,
+  type Surroundings,
+} from "./tenant-logs.ts";
+import { startWorkers, type Workers } from "./workers.ts";
 
-/** What every part of a region's process needs of its surroundings. */
-export interface Surroundings {
-  readonly config: RegionConfig;
-  readonly database: Database;
-  readonly logger: Logger;
-  /** Ends everything that waits. */
-  readonly signal: AbortSignal;
+/** One tenant in a region's process. Disposing stops what it does, from the outside inwards. */
+export interface TenantProcess extends AsyncDisposable {
+  readonly tenant: Tenant;
+  /** For the gateway; undefined where no role needs the store. */
+  readonly services: TenantServices | undefined;
+  /** "ok", or what is missing, in words. */
+  check(): string;
+  status(): Promise<object>;
 }
 
-/** The roles that the mesh gives its users; what a user may do follows from it. */
-export type MeshRole = "gateway" | "store" | "worker" | "projector" | "payment";
+/** Bucket in which the processes of a region agree who works on what. */
+const leaseBucket = "leases";
 
-/** Opens a connection as one tenant and role; the file's name is the one that `meridian mesh keys` wrote. */
-export async function connectAs(around: Surroundings, tenant: Tenant, role: MeshRole): Promise<Connection> {
+/** Opens everything of one tenant that the process's roles need; resolves when it can append and projects. */
+export async function openTenant(around: Surroundings, tenant: Tenant, halt: AbortSignal): Promise<TenantProcess> {
+  const { config } = around;
+  const does = (...roles: Role[]) => roles.some((role) => config.roles.has(role));
+  const connections: Connection[] = [];
+  const connect = async (role: Parameters<typeof connectAs>[2]) => {
+    const connection = stack.use(await connectAs(around, tenant, role));
+    connections.push(connection);
+    return connection;
+  };
+
+  await using stack = new AsyncDisposableStack();
+  const store = does("gateway", "store", "payment", "review")
+    ? await openTenantStore(around, await connect("store"), tenant, halt, stack)
+    : undefined;
+  const projectors = does("projector")
+    ? stack.use(startProjectors(around, await connect("projector"), tenant))
+    : undefined;
+  await projectors?.running;
+  let workers: Workers | undefined;
+  if (store !== undefined && does("payment", "review")) {
+    workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
+  }
+  const services = store && {
+    store,
+    queries: createOrderQueries(around.database, tenant.name),
+    defaultRegion: tenant.defaultRegion,
+    currency: tenant.currency,
+  };
+  const opened = stack.move();
+  return {
+    tenant,
+    services,
+    check: () => (connections.every((connection) => connection.connected()) ? "ok" : "not connected to NATS"),
+    status: () => statusOf(around, tenant, { store, projectors, workers, connection: connections[0]! }),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+async function openTenantStore(
+  around: Surroundings,
+  connection: Connection,
+  tenant: Tenant,
+  halt: AbortSignal,
+  stack: AsyncDisposableStack,
+): Promise<Store> {
   const { config, logger, signal } = around;
   const region = config.region.name;
-  return await keepTrying(
-    () =>
-      openConnection({
-        servers: [...config.nats.servers],
-        credentials: join(config.nats.credentials, tenant.name, `${region}-${role}.creds`),
-        name: `${region} ${role}`,
-        region,
-        logger,
-        signal,
-      }),
-    { what: `connect to NATS as ${role} of ${tenant.name}`, logger, signal },
+  const leases = await keepTrying(() => openLeases(connection, leaseBucket, leaseDefaults), {
+    what: `open the leases of ${tenant.name}`,
+    logger,
+    signal,
+  });
+  const logs: StoreLog[] = [];
+  for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log));
+  return stack.use(
+    await openStore({
+      tenant: tenant.name,
+      region,
+      regions: config.mesh.regions,
+      defaultRegion: tenant.defaultRegion,
+      logs,
+      connection,
+      leases,
+      archive: createArchive(around.database),
+      fsync: config.mesh.sync === "always",
+      logger,
+      signal: halt,
+    }),
   );
 }
 
-/** The first generation of a log; a failover opens later ones. */
-export const logName = (log: TenantLog, home: string): LogName => ({ log: log.name, home, generation: 1 });
-
-/** This region's own log: made if it is not there. */
-export async function openOwnLog(
+/** The own log now; the mirrors in the background, for their homes may come up later. */
+async function openStoreLog(
   around: Surroundings,
   connection: Connection,
   tenant: Tenant,
   log: TenantLog,
-): Promise<Log> {
+): Promise<StoreLog> {
   const { config, logger, signal } = around;
-  const name = logName(log, config.region.name);
-  // A quota for each log that this region may hold: its own, and the mirrors of the other regions.
-  const bytesMax = Math.floor(tenant.diskMax / (tenant.logs.length * config.mesh.regions.length));
-  const settings = { shards: log.shards, replicas: log.replicas, bytesMax };
-  return await keepTrying(() => ensureLog(connection, name, settings), {
-    what: `open the log ${log.name} of ${tenant.name}`,
-    logger,
-    signal,
-  });
-}
-
-/** Prepares, at the home, what the mirrors in other regions draw from; they come whenever they come. */
-export async function offerMirrors(
-  around: Surroundings,
-  connection: Connection,
-  tenant: Tenant,
-  log: TenantLog,
-): Promise<void> {
-  const { config, logger, signal } = around;
-  const name = logName(log, config.region.name);
-  for (const target of mirrorTargets(around, log, config.region.name)) {
-    await keepTrying(() => ensureMirrorSource(connection, name, target), {
-      what: `offer the log ${log.name} of ${tenant.name} to ${target}`,
-      logger,
-      signal,
-    });
+  const own = await openOwnLog(around, connection, tenant, log);
+  const mirrors = new Map<string, Log>();
+  const noted = (error: unknown) => signal.aborted || logger.error({ error }, "a mirror could not be opened");
+  offerMirrors(around, connection, tenant, log).catch(noted);
+  for (const { name: home } of config.mesh.regions) {
+    if (!mirrorTargets(around, log, home).includes(config.region.name)) continue;
+    openMirror(around, connection, tenant, log, home).then((mirror) => mirrors.set(home, mirror), noted);
   }
+  const { name, categories, rest, codec } = log;
+  return { name, categories, rest, codec, own, mirror: (home) => mirrors.get(home) };
 }
 
-/** The mirror of another home's log in this region; waits for that home as long as it takes. */
-export async function openMirror(
-  around: Surroundings,
-  connection: Connection,
-  tenant: Tenant,
-  log: TenantLog,
-  home: string,
-): Promise<Log> {
-  const { logger, signal } = around;
-  const attempt = async () => {
-    const mirror = await ensureMirror(connection, logName(log, home), { replicas: log.replicas, signal });
-    if (mirror === undefined) throw new Error(`${home} does not answer, or has not prepared the log yet`);
-    return mirror;
+interface Parts {
+  readonly store: Store | undefined;
+  readonly projectors: Projectors | undefined;
+  readonly workers: Workers | undefined;
+  readonly connection: Connection;
+}
+
+async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Promise<object> {
+  const region = around.config.region.name;
+  const targets = await Promise.all(
+    tenant.logs.map(async (log) => ({
+      log: logName(log, region),
+      targets: parts.store === undefined ? [] : await mirrorLag(parts.connection, logName(log, region)),
+    })),
+  );
+  return {
+    shards: parts.store?.status() ?? {},
+    workers: parts.workers?.counts() ?? {},
+    projections: (await parts.projectors?.status()) ?? [],
+    mirrors: targets,
   };
-  return await keepTrying(attempt, {
-    what: `mirror the log ${log.name} of ${tenant.name} from ${home}`,
-    logger,
-    signal,
-  });
-}
-
-/** Regions into which a home's log is mirrored, by mesh.toml. */
-export function mirrorTargets(around: Surroundings, log: TenantLog, home: string): string[] {
-  const others = around.config.mesh.regions.map((region) => region.name).filter((name) => name !== home);
-  return log.mirrors === "all" ? others : others.filter((name) => log.mirrors.includes(name));
 }

@@ -1,4 +1,4 @@
-import type { Summary as HomeFigures } from "../../projections/summary.ts";
+import type { EventCounts, Summary as HomeFigures } from "../../projections/summary.ts";
 
 /** What one database says of one home region. */
 export interface HomeSummary {
@@ -31,6 +31,8 @@ export interface Stock {
   readonly figures: Readonly<Record<string, HomeFigures>>;
   /** How often each order id stands there. */
   readonly ids: ReadonlyMap<string, number>;
+  /** What the archive says of every home's events. */
+  readonly events: Readonly<Record<string, EventCounts>>;
 }
 
 export function summarize(
@@ -70,8 +72,8 @@ function homeSummary(figures: HomeFigures | undefined): HomeSummary {
 }
 
 /** What does not hold, in sentences; empty: everything does. */
-export function broken(summary: Summary): string[] {
-  const findings: string[] = [];
+export function broken(summary: Summary, stocks: ReadonlyMap<string, Stock>): string[] {
+  const findings: string[] = [...stocks].flatMap(([name, stock]) => brokenEvents(name, stock));
   const regions = Object.entries(summary.regions);
   const acknowledged = regions.reduce((sum, [, region]) => sum + region.acknowledged, 0);
   if (acknowledged === 0) findings.push("no order was acknowledged");
@@ -90,4 +92,16 @@ export function broken(summary: Summary): string[] {
     }
   }
   return findings;
+}
+
+function brokenEvents(name: string, { events, figures }: Stock): string[] {
+  return Object.entries(events).flatMap(([home, counts]) => {
+    const place = `in the database of ${name}, the events of ${home}`;
+    const received = figures[home]?.received ?? 0;
+    const findings: string[] = [];
+    if (counts.events !== counts.revisions)
+      findings.push(`${place} have gaps: ${counts.events} of ${counts.revisions}`);
+    if (counts.created !== received) findings.push(`${place} make ${counts.created} orders, not ${received}`);
+    return findings;
+  });
 }

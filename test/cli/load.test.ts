@@ -48,10 +48,11 @@ test("what is wrong with an orders file is said with its name and line", async (
 /** A gateway that answers as told and remembers what it was sent. */
 function gateway(
   answer: (body: { order_id?: string }, attempt: number, request: Request) => Response | Promise<Response>,
+  port = 0,
 ) {
   const attempts = new Map<string, number>();
   const server = Bun.serve({
-    port: 0,
+    port,
     hostname: "127.0.0.1",
     async fetch(request) {
       const body = (await request.json()) as { order_id?: string };
@@ -137,14 +138,10 @@ test("a region that is down holds nobody else up, and gets its orders when it co
   });
   while (load.regions.get("east")!.acknowledged.size < 3) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(load.regions.get("west")!.acknowledged.size).toBe(0);
-  const west = Bun.serve({
-    port,
-    hostname: "127.0.0.1",
-    fetch: async (request) => accept(((await request.json()) as { order_id: string }).order_id),
-  });
+  const west = gateway((body) => accept(body.order_id!), port);
   await load.done;
   expect(load.regions.get("west")!.acknowledged.size).toBe(3);
-  west.stop(true);
+  west.stop();
   east.stop();
 });
 

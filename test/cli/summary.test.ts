@@ -13,7 +13,8 @@ const figures = (received: number, approved: number, amount: string) => ({
 const stock = (ids: string[], east = figures(2, 1, "30.00")): Stock => {
   const counts = new Map<string, number>();
   for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return { figures: { east, west: figures(1, 1, "5.00") }, ids: counts };
+  const events = { east: { events: 8, revisions: 8, created: east.received, streams: 2 } };
+  return { figures: { east, west: figures(1, 1, "5.00") }, ids: counts, events };
 };
 
 const acknowledged = new Map([
@@ -37,7 +38,7 @@ test("a summary says for each region what was acknowledged and what its own data
     duplicated: 0,
     regions: { east: { acknowledged: 2, database }, west: { acknowledged: 1, database } },
   });
-  expect(broken(summary)).toEqual([]);
+  expect(broken(summary, stocks)).toEqual([]);
 });
 
 test("an order that is missing in one database is lost, one that stands twice is duplicated", () => {
@@ -47,7 +48,7 @@ test("an order that is missing in one database is lost, one that stands twice is
   ]);
   const summary = summarize(1, acknowledged, stocks);
   expect({ lost: summary.lost, duplicated: summary.duplicated }).toEqual({ lost: 1, duplicated: 1 });
-  expect(broken(summary)).toHaveLength(2);
+  expect(broken(summary, stocks)).toHaveLength(2);
 });
 
 test("databases that differ, orders without an end, and an empty run do not hold", () => {
@@ -55,7 +56,7 @@ test("databases that differ, orders without an end, and an empty run do not hold
     ["east", stock(["1", "2", "3"])],
     ["west", stock(["1", "2", "3"], figures(2, 1, "30.01"))],
   ]);
-  expect(broken(summarize(1, acknowledged, differ))).toEqual([
+  expect(broken(summarize(1, acknowledged, differ), differ)).toEqual([
     "the databases of east and west differ about the orders of east",
   ]);
   const open = { ...figures(2, 1, "30.00"), rejected: 0 };
@@ -63,14 +64,34 @@ test("databases that differ, orders without an end, and an empty run do not hold
     ["east", stock(["1", "2", "3"], open)],
     ["west", stock(["1", "2", "3"], open)],
   ]);
-  expect(broken(summarize(1, acknowledged, unfinished))).toEqual([
+  expect(broken(summarize(1, acknowledged, unfinished), unfinished)).toEqual([
     "1 orders of east are neither approved nor rejected",
   ]);
   const nothing = new Map([
     ["east", stock([])],
     ["west", stock([])],
   ]);
-  expect(broken(summarize(1, new Map(), nothing))).toContain("no order was acknowledged");
+  expect(broken(summarize(1, new Map(), nothing), nothing)).toContain("no order was acknowledged");
+});
+
+test("a revision that is missing, or an order that was recorded twice, does not hold", () => {
+  const good = stock(["1", "2", "3"]);
+  const gap = { ...good, events: { east: { events: 7, revisions: 8, created: 2, streams: 2 } } };
+  const twice = { ...good, events: { east: { events: 8, revisions: 8, created: 3, streams: 2 } } };
+  const findings = (west: Stock) =>
+    broken(
+      summarize(
+        1,
+        acknowledged,
+        new Map([
+          ["east", good],
+          ["west", west],
+        ]),
+      ),
+      new Map([["west", west]]),
+    );
+  expect(findings(gap)).toEqual(["in the database of west, the events of east have gaps: 7 of 8"]);
+  expect(findings(twice)).toEqual(["in the database of west, the events of east make 3 orders, not 2"]);
 });
 
 test("the live view shows every region, the lags between them, and a process that was started again", () => {

@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import { type Endpoints, endpointsFile } from "./endpoints.ts";
+import { projectRoot } from "./layout.ts";
+import type { Summary } from "./summary.ts";
+import { bold, grouped, renderTable } from "./table.ts";
+
+/** The summary for a person: each region's view of every home. */
+export function summaryText(summary: Summary, findings: readonly string[]): string {
+  const rows = Object.entries(summary.regions).flatMap(([name, { database, acknowledged }]) =>
+    Object.entries(database).map(([home, figures], index) => [
+      index === 0 ? name : "",
+      index === 0 ? grouped(acknowledged) : "",
+      home,
+      grouped(figures.received),
+      grouped(figures.approved),
+      grouped(figures.rejected),
+      grouped(figures.amount),
+    ]),
+  );
+  const head = ["database of", "acknowledged", "orders of", "received", "approved", "rejected", "amount"];
+  const all = Object.values(summary.regions).reduce((sum, region) => sum + region.acknowledged, 0);
+  const verdict =
+    findings.length === 0
+      ? `All three databases agree: ${grouped(all)} orders in ${summary.seconds} s, none lost, none doubled.`
+      : findings.map((finding) => `DOES NOT HOLD: ${finding}`).join("\n");
+  return `${bold("Read back from all three databases")}\n\n${renderTable(head, rows, 1)}\n\n${bold(verdict)}`;
+}
+
+/** A word for a shell: quoted only where it has to be. */
+const word = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** Lines that work when pasted, with this demo's own addresses and files. */
+export function closingWords(
+  dir: string,
+  endpoints: Endpoints,
+  example: { region: string; order: string } | undefined,
+): string {
+  const [name, region] = Object.entries(endpoints.regions)[0]!;
+  const tenant = Object.keys(region.credentials)[0]!;
+  const order = example?.order ?? "ORDER";
+  const home = endpoints.regions[example?.region ?? name] ?? region;
+  const decoder = `${process.execPath} ${join(projectRoot, "cli", "meridian.ts")} decode`;
+  const buf = word(join(projectRoot, "node_modules", ".bin", "buf"));
+  const other = Object.entries(endpoints.regions).at(-1)!;
+  const post =
+    '{"customer_id":"you","items":[{"product_code":"85123A","name":"HEART","unit_price":"2.55","quantity":6}]}';
+  const sql = "select status, count(*), sum(amount) from orders group by status order by status";
+  return [
+    bold("Try next"),
+    "",
+    ...Object.entries(endpoints.regions).map(
+      ([one, { http, grpc, open }]) => `  ${one.padEnd(9)} http ${http}  grpc ${grpc}  Go clients ${open.http}`,
+    ),
+    "",
+    `TOKEN=${endpoints.tokens[tenant]!.full}`,
+    `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'`,
+    `curl -s ${other[1].http}/v1/orders/${order} -H "Authorization: Bearer $TOKEN"   # the same order, seen from ${other[0]}`,
+    `${buf} curl --protocol grpc --http2-prior-knowledge -H "Authorization: Bearer $TOKEN" -d '{"stream":"order-${order}"}' ${home.grpc}/meridian.eventstore.v1.EventStore/ReadStream`,
+    `nats --server ${region.nats} --creds ${word(region.credentials[tenant]!.observer!)} stream get orders_${name}_1 --last-for 'orders.${name}.*' --translate ${word(decoder)}`,
+    `psql ${word(region.database)} -c ${word(sql)}`,
+    `kill -9 ${endpoints.processes.find((one) => one.name === name)?.pid ?? "PID"}   # ${name}'s process, or any other: it is started again, and nothing is lost`,
+    "",
+    `Everything is in ${endpointsFile(dir)}; logs in ${join(dir, "logs")}.`,
+  ].join("\n");
+}

@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import type { ServerBinary } from "../../mesh/server-binary.ts";
+import type { Mesh } from "../../mesh/topology.ts";
+import type { PreparedPostgres } from "../../projections/embedded.ts";
+import { CliError } from "../error.ts";
+import { type Layout, projectRoot } from "./layout.ts";
+import { untilOk } from "./ready.ts";
+import type { ProcessSpec } from "./supervised.ts";
+
+/** What runs the regions' processes. */
+export type Runtime = "bun" | "deno";
+
+export interface ServerFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** The broker's servers: hubs and regions alike. */
+export function natsProcesses(mesh: Mesh, binary: ServerBinary, servers: readonly ServerFile[]): ProcessSpec[] {
+  const monitors = new Map(
+    [...mesh.hubs, ...mesh.regions].map(({ name, host, monitor }) => [name, `http://${host}:${monitor}`]),
+  );
+  return servers.map(({ name, file }) => ({
+    name: `nats-${name}`,
+    command: binary.path,
+    args: ["-c", file],
+    ready: (signal) => untilOk(`${monitors.get(name)}/healthz`, signal),
+  }));
+}
+
+export function postgresProcess(prepared: PreparedPostgres): ProcessSpec {
+  return {
+    name: "postgres",
+    command: prepared.command,
+    args: prepared.args,
+    env: prepared.env,
+    ready: (signal) => prepared.ready(signal),
+    stopSignal: prepared.stopSignal,
+  };
+}
+
+const program = join(projectRoot, "cli", "meridian.ts");
+
+/** Deno takes node_modules as npm laid it out. */
+function command(runtime: Runtime): { command: string; args: readonly string[] } {
+  if (runtime === "bun") return { command: process.execPath, args: [program] };
+  const deno = join(projectRoot, "node_modules", ".bin", "deno");
+  return { command: deno, args: ["run", "-A", "--quiet", "--node-modules-dir=manual", program] };
+}
+
+export function providerProcess(files: Layout, admin: string): ProcessSpec {
+  const { command: bun, args } = command("bun");
+  return {
+    name: "payment-provider",
+    command: bun,
+    args: [...args, "payment-provider", "--mesh", files.mesh, "--dir", files.provider, "--admin", admin],
+    ready: (signal) => untilOk(`http://${admin}/readyz`, signal),
+  };
+}
+
+export function regionProcesses(mesh: Mesh, files: Layout, runtime: Runtime): ProcessSpec[] {
+  const { command: bun, args } = command(runtime);
+  return mesh.regions.map(({ name, host, admin }) => ({
+    name,
+    command: bun,
+    args: [...args, "up", "--config", files.region(name)],
+    ready: (signal) => untilOk(`http://${host}:${admin}/readyz`, signal),
+  }));
+}
+
+export function readRuntime(text: string): Runtime {
+  if (text === "bun" || text === "deno") return text;
+  throw new CliError("usage", `--runtime must be bun or deno, not "${text}"`);
+}

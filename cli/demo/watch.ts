@@ -1,0 +1,173 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Logger } from "../../mesh/logger.ts";
+import { type Database, openDatabase } from "../../projections/database.ts";
+import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
+import { CliError } from "../error.ts";
+import { limits } from "../limits.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { RegionView } from "./live.ts";
+import type { Load } from "./load.ts";
+import type { Stock } from "./summary.ts";
+
+/** Home → status → orders. */
+type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+const ended: ReadonlySet<string> = new Set(["approved", "rejected"]);
+
+/** Looks at the regions from outside: their databases, and what they say of themselves. */
+export interface Watch extends AsyncDisposable {
+  /** One row a region, for the live view. */
+  look(tenant: string): Promise<RegionView[]>;
+  /**
+   * Resolves when every acknowledged order has come to its end in all databases and they agree. Rejects with CliError
+   * "failed" when nothing has moved for `stallMs`.
+   */
+  settled(loads: ReadonlyMap<string, Load>, signal: AbortSignal): Promise<void>;
+  /** What each region's database holds of the tenant. */
+  stocks(tenant: string): Promise<Map<string, Stock>>;
+}
+
+export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
+  const databases = new Map<string, Database>();
+  for (const [name, { database }] of Object.entries(endpoints.regions)) {
+    const connections = { queries: 1, writers: 1 };
+    databases.set(name, openDatabase({ url: database, connections, application: "meridian demo", logger }));
+  }
+  const seen = new Map<string, Counts>();
+  const before = new Map<string, { received: number; atMs: number }>();
+
+  /** What the database said last, while it is away. */
+  async function counted(name: string, tenant: string): Promise<Counts | undefined> {
+    const counts = await readStatusCounts(databases.get(name)!, tenant).catch(() => seen.get(name));
+    if (counts !== undefined) seen.set(name, counts);
+    return counts;
+  }
+
+  function perSecond(region: string, received: number): number {
+    const last = before.get(region);
+    const atMs = performance.now();
+    before.set(region, { received, atMs });
+    return last === undefined ? 0 : Math.max(0, ((received - last.received) * 1_000) / (atMs - last.atMs));
+  }
+
+  return {
+    async look(tenant) {
+      const names = [...databases.keys()];
+      const [counts, statuses] = await Promise.all([
+        Promise.all(names.map((name) => counted(name, tenant))),
+        Promise.all(names.map((name) => readStatus(endpoints.regions[name]!.admin))),
+      ]);
+      return names.map((name, index) => {
+        const own = counts[index]?.[name] ?? {};
+        const received = sum(Object.values(own));
+        const { approved = 0, rejected = 0, paid = 0 } = own;
+        return {
+          name,
+          received,
+          // An order that is approved was paid before: counters that only grow are easier to follow.
+          paid: paid + approved,
+          approved,
+          rejected,
+          perSecond: perSecond(name, received),
+          projectionLag: projectionLag(statuses[index], tenant),
+          mirrorLag: Object.fromEntries(names.map((home, at) => [home, mirrorLag(statuses[at], tenant, name)])),
+        };
+      });
+    },
+
+    async settled(loads, signal) {
+      let last = "";
+      let movedMs = performance.now();
+      for (;;) {
+        signal.throwIfAborted();
+        const states = await Promise.all([...loads].map(([tenant, load]) => stateOf(databases, tenant, load)));
+        if (states.every(({ settled }) => settled)) return;
+        const now = JSON.stringify(states);
+        if (now !== last) movedMs = performance.now();
+        last = now;
+        if (performance.now() - movedMs > limits.stallMs) {
+          throw new CliError(
+            "failed",
+            `nothing has moved for ${limits.stallMs / 1_000} s, but not every order has come to its end in every region`,
+          );
+        }
+        await wait(250, undefined, { signal });
+      }
+    },
+
+    async stocks(tenant) {
+      const stocks = new Map<string, Stock>();
+      for (const [name, database] of databases) {
+        const ids = new Map<string, number>();
+        for await (const { orderId } of orderIds(database, tenant)) ids.set(orderId, (ids.get(orderId) ?? 0) + 1);
+        const figures = await readSummary(database, tenant);
+        stocks.set(name, { figures, ids, events: await readEventCounts(database, tenant) });
+      }
+      return stocks;
+    },
+
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...databases.values()].map((database) => database.close()));
+    },
+  };
+}
+
+async function stateOf(databases: ReadonlyMap<string, Database>, tenant: string, load: Load) {
+  const all = await Promise.all(
+    [...databases.values()].map((db) => readStatusCounts(db, tenant).catch(() => undefined)),
+  );
+  const acknowledged = sum([...load.regions.values()].map((region) => region.acknowledged.size));
+  const settled = all.every((counts) => counts !== undefined && isSettled(counts, acknowledged)) && agree(all);
+  return { settled, all };
+}
+
+function isSettled(counts: Counts, acknowledged: number): boolean {
+  const entries = Object.values(counts).flatMap((home) => Object.entries(home));
+  const open = entries.some(([status, orders]) => orders > 0 && !ended.has(status));
+  return !open && sum(entries.map(([, orders]) => orders)) >= acknowledged;
+}
+
+function agree(all: readonly (Counts | undefined)[]): boolean {
+  const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  const texts = all.map((counts) => JSON.stringify(sorted(counts ?? {}).map(([home, one]) => [home, sorted(one)])));
+  return new Set(texts).size === 1;
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+
+/** What the live view reads of a region's /status. */
+interface Status {
+  readonly tenants?: Readonly<
+    Record<
+      string,
+      {
+        readonly projections?: readonly { readonly projections: Readonly<Record<string, { readonly lag: number }>> }[];
+        readonly mirrors?: readonly {
+          readonly targets: readonly { readonly target: string; readonly pending: number }[];
+        }[];
+      }
+    >
+  >;
+}
+
+async function readStatus(admin: string): Promise<Status | undefined> {
+  try {
+    const response = await fetch(`${admin}/status`, { signal: AbortSignal.timeout(limits.statusMs) });
+    return (await response.json()) as Status;
+  } catch {
+    return undefined;
+  }
+}
+
+function projectionLag(status: Status | undefined, tenant: string): number | undefined {
+  const lags = status?.tenants?.[tenant]?.projections?.map(({ projections }) =>
+    Math.max(...Object.values(projections).map(({ lag }) => lag)),
+  );
+  return lags?.reduce((sum, lag) => sum + lag, 0);
+}
+
+/** What `target`'s mirrors have still to take of this home's logs. */
+function mirrorLag(home: Status | undefined, tenant: string, target: string): number | undefined {
+  const mirrors = home?.tenants?.[tenant]?.mirrors?.flatMap(({ targets }) => targets);
+  return mirrors?.filter((one) => one.target === target).reduce((sum, one) => sum + one.pending, 0);
+}

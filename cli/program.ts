@@ -1,0 +1,117 @@
+import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { CliError, exitCodes } from "./error.ts";
+
+/** Every command loads its own modules when it runs: `--help` is quick, and a broken part breaks only its command. */
+export async function runProgram(words: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync([...words]);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has printed the reason, or the help that was asked for.
+    process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
+  }
+}
+
+function program(): Command {
+  const root = new Command("meridian")
+    .description("An event mesh gateway: takes orders in at the nearest region and carries them through every region.")
+    .version(manifest.version)
+    .exitOverride()
+    .showHelpAfterError("(add --help for what there is)")
+    .addHelpText(
+      "after",
+      `
+Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command line or configuration;
+3 a folder or port is taken; 130 stopped by a signal. MERIDIAN_DEBUG=1 shows where an error comes from.`,
+    );
+  addDemo(root);
+  addProcesses(root);
+  addMesh(root);
+  addTools(root);
+  return root;
+}
+
+function addDemo(root: Command): void {
+  root
+    .command("demo")
+    .description("three regions on this machine: real orders go in, and every region has them")
+    .option("--orders <file>", "orders to post: NDJSON, plain or .gz (default: the 10,000 that come with it)")
+    .option("--rate <n>", "orders a second in all (default: as fast as it goes)")
+    .option("--exit", "stop after the summary; exit code 0 only if everything held")
+    .option("--json", "print the summary as one JSON object on the last line of stdout")
+    .option(
+      "--dir <dir>",
+      "keep the state here; a demo on an old folder still has everything (default: the user's cache)",
+    )
+    .option("--ports <base>", "first of about forty ports (default: 4200)")
+    .option("--runtime <name>", "run the regions on bun or deno", "bun")
+    .addHelpText("after", "\nIt starts again whatever dies, so kill -9 anything. Ctrl-C stops all that it started.")
+    .action(async (words) => (await import("./commands/demo.ts")).runDemo(words));
+}
+
+function addProcesses(root: Command): void {
+  root
+    .command("up")
+    .description("run one process of a region until SIGTERM")
+    .requiredOption("--config <file>", "the region's file, such as configs/us-east.toml")
+    .option("--roles <list>", "gateway,store,projector,payment,review: some of them (default: as the file says)")
+    .addHelpText("after", "\nServers and peers may start before it or after it, and may be restarted at any time.")
+    .action(async (options) => (await import("./commands/up.ts")).runUp(options));
+  root
+    .command("payment-provider")
+    .description("run the simulated payment provider of every region and tenant until SIGTERM")
+    .requiredOption("--mesh <file>", "mesh.toml")
+    .option("--credentials <dir>", "credentials that `meridian mesh keys` made (default: beside mesh.toml)")
+    .requiredOption("--dir <dir>", "keep the ledger here")
+    .option("--admin <host:port>", "serve /healthz and /readyz here")
+    .action(async (options) => (await import("./commands/payment-provider.ts")).runPaymentProvider(options));
+  root
+    .command("migrate")
+    .description("bring a region's database up to date, as `up` does at its start")
+    .requiredOption("--config <file>", "the region's file")
+    .action(async (options) => (await import("./commands/migrate.ts")).runMigrate(options));
+}
+
+function addMesh(root: Command): void {
+  const mesh = root.command("mesh").description("keys and server configurations from mesh.toml");
+  mesh
+    .command("keys")
+    .description("make the operator, the accounts and every role's credentials; what exists is kept")
+    .requiredOption("--mesh <file>", "mesh.toml")
+    .requiredOption("--dir <dir>", "folder for keys/ and credentials/")
+    .action(async (options) => (await import("./commands/mesh.ts")).runMeshKeys(options));
+  mesh
+    .command("render")
+    .description("write the configuration of every nats-server; makes missing keys too")
+    .requiredOption("--mesh <file>", "mesh.toml")
+    .requiredOption("--dir <dir>", "folder for nats/, keys/ and credentials/")
+    .action(async (options) => (await import("./commands/mesh.ts")).runMeshRender(options));
+}
+
+function addTools(root: Command): void {
+  const token = root.command("token").description("bearer tokens of a tenant's clients");
+  token
+    .command("mint")
+    .description("print a new token on stdout")
+    .requiredOption("--tenant <name>", "whom it acts for")
+    .option("--scopes <list>", "orders:write,orders:read,events:append,events:read: some of them (default: all)")
+    .option("--days <n>", "days until it expires", "30")
+    .option("--name <text>", "who or what it is for; no personal data", "cli")
+    .requiredOption("--key <file>", "the private key, made by `meridian mesh keys`: DIR/keys/tokens.private.jwk")
+    .action(async (options) => (await import("./commands/token.ts")).runTokenMint(options));
+  root
+    .command("decode")
+    .description("batches of the log on stdin to JSON lines, one an event")
+    .addHelpText("after", '\nFor the nats command: nats stream get orders_us-east_1 7 --translate "meridian decode"')
+    .action(async () => (await import("./commands/decode.ts")).runDecode());
+}
+
+/** "a,b" → ["a", "b"]; throws when one is not among those allowed. */
+export function readList<T extends string>(text: string, allowed: readonly T[], option: string): T[] {
+  return text.split(",").map((name) => {
+    const found = allowed.find((one) => one === name.trim());
+    if (found === undefined) throw new CliError("usage", `${option}: "${name}" is not one of ${allowed.join(", ")}`);
+    return found;
+  });
+}

@@ -1,0 +1,140 @@
+import { readFileSync } from "node:fs";
+import { createGateway, type Gateway } from "../gateway/gateway.ts";
+import { serveGrpc } from "../gateway/grpc-server.ts";
+import { serveHttp } from "../gateway/server.ts";
+import { type Database, openDatabase } from "../projections/database.ts";
+import { migrate } from "../projections/migrate.ts";
+import { serveAdmin } from "./admin.ts";
+import type { RegionConfig } from "./config.ts";
+import { CliError } from "./error.ts";
+import { keepTrying } from "./keep-trying.ts";
+import { limits } from "./limits.ts";
+import type { ProcessLogger } from "./logger.ts";
+import { openTenant, type TenantProcess } from "./tenant.ts";
+import type { Surroundings } from "./tenant-logs.ts";
+
+/**
+ * One process of a region, composed here and nowhere else. It is opened from the inside outwards (database, broker, store,
+ * projectors, workers, gateway) and stopped the other way, so that nothing takes work that nobody behind it can finish.
+ */
+export interface RegionProcess extends AsyncDisposable {
+  readonly ports: { readonly admin: number; readonly http?: number; readonly grpc?: number };
+}
+
+/** Resolves when the region is ready; until then it answers on its admin port what it waits for. */
+export async function openRegion(
+  config: RegionConfig,
+  logger: ProcessLogger,
+  signal: AbortSignal,
+): Promise<RegionProcess> {
+  const around: Surroundings = { config, database: openRegionDatabase(config, logger), logger, signal };
+  await using stack = new AsyncDisposableStack();
+  // Aborted last: it cuts off what the graceful end did not finish.
+  const halt = new AbortController();
+  stack.defer(() => halt.abort());
+  stack.use(around.database);
+  const tenants = new Map<string, TenantProcess>();
+  let listening = false;
+  const ready = () => readiness(around, tenants, listening);
+  const admin = stack.use(await serveAdmin({ address: config.admin, ready, status: () => status(around, tenants) }));
+
+  await keepTrying(() => migrate(around.database, { logger, signal }), {
+    what: "prepare the database",
+    logger,
+    signal,
+  });
+  stack.defer(async () => {
+    await Promise.all([...tenants.values()].map((tenant) => tenant[Symbol.asyncDispose]()));
+  });
+  await Promise.all(
+    config.tenants.map(async (tenant) => tenants.set(tenant.name, await openTenant(around, tenant, halt.signal))),
+  );
+  const gateway = config.roles.has("gateway") ? await openGateway(around, tenants, ready, stack) : {};
+  listening = true;
+  logger.info({ region: config.region.name, roles: [...config.roles], ...gateway }, "ready");
+  const opened = stack.move();
+  return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+function openRegionDatabase(config: RegionConfig, logger: ProcessLogger): Database {
+  return openDatabase({
+    url: config.database.url,
+    connections: { queries: config.database.connections },
+    application: `meridian ${config.region.name}`,
+    logger,
+  });
+}
+
+async function openGateway(
+  around: Surroundings,
+  tenants: ReadonlyMap<string, TenantProcess>,
+  ready: () => Readiness,
+  stack: AsyncDisposableStack,
+): Promise<{ http: number; grpc: number }> {
+  const { config, logger } = around;
+  const services = [...tenants].flatMap(([name, { services }]) =>
+    services === undefined ? [] : [[name, services] as const],
+  );
+  const gateway = createGateway({
+    region: config.region.name,
+    regions: config.mesh.regions.map(({ name, tag, host, http }) => ({ name, tag, url: `http://${host}:${http}` })),
+    tenants: new Map(services),
+    tokens: { publicKey: readKey(config.tokens.publicKey) },
+    ready,
+    logger,
+    openTenant: config.open.enabled ? config.open.tenant : undefined,
+  });
+  const http = stack.use(serveHttp({ fetch: gateway.fetch, ...config.http }));
+  const grpc = stack.use(await serveGrpc({ listener: gateway.grpc, ...config.grpc }));
+  await openGoListeners(config, gateway, stack);
+  // First of all at the end: streams that nobody ends would hold up the servers' drain.
+  stack.defer(() => gateway.endStreams());
+  return { http: http.port, grpc: grpc.port };
+}
+
+async function openGoListeners(config: RegionConfig, gateway: Gateway, stack: AsyncDisposableStack): Promise<void> {
+  if (gateway.openFetch === undefined || gateway.openGrpc === undefined) return;
+  stack.use(serveHttp({ fetch: gateway.openFetch, ...config.open.http }));
+  stack.use(await serveGrpc({ listener: gateway.openGrpc, ...config.open.grpc }));
+}
+
+interface Readiness {
+  readonly ready: boolean;
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+/** Ready: everything is open and the own shards can be appended to. Mirrors may be away: a region goes on alone. */
+function readiness(around: Surroundings, tenants: ReadonlyMap<string, TenantProcess>, listening: boolean): Readiness {
+  const checks: Record<string, string> = { database: around.database.reachable() ? "ok" : "does not answer" };
+  for (const { name } of around.config.tenants) checks[name] = tenants.get(name)?.check() ?? "opening";
+  checks.listeners = listening ? "ok" : "opening";
+  return { ready: Object.values(checks).every((check) => check === "ok"), checks };
+}
+
+async function status(around: Surroundings, tenants: ReadonlyMap<string, TenantProcess>): Promise<object> {
+  const entries = [...tenants].map(async ([name, tenant]) => [name, await settled(tenant.status())] as const);
+  return {
+    region: around.config.region.name,
+    roles: [...around.config.roles],
+    ...readiness(around, tenants, true),
+    tenants: Object.fromEntries(await Promise.all(entries)),
+  };
+}
+
+/** The status of a part that cannot be asked now is its error: the rest is still worth seeing. */
+async function settled(part: Promise<object>): Promise<object> {
+  const late = new Promise<object>((resolve) => {
+    setTimeout(() => resolve({ error: "does not answer in time" }), limits.statusMs).unref();
+  });
+  return await Promise.race([part.catch((error: Error) => ({ error: error.message })), late]);
+}
+
+function readKey(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new CliError("configuration", `cannot read the tokens' public key ${file}; \`meridian mesh keys\` makes it`, {
+      cause,
+    });
+  }
+}
