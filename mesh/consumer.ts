@@ -35,7 +35,7 @@ export interface ConsumeOptions {
 const encoder = new TextEncoder();
 const acknowledgement = encoder.encode("+ACK");
 const inProgress = encoder.encode("+WPI");
-const refusal = encoder.encode("-NAK");
+const notNow = (delayMs: number) => encoder.encode(`-NAK ${JSON.stringify({ delay: Math.round(delayMs * 1e6) })}`);
 
 /**
  * One shard's messages, each until it is acknowledged. First deliveries come in the order of the log; what was not
@@ -50,8 +50,9 @@ export async function* consume(c: Connection, log: Log, o: ConsumeOptions): Asyn
     // Also after every interruption: the consumer may be gone with the server's disk.
     const ready = await ensureConsumer(c, stream, consumer, log, o).catch(trouble.report);
     if (ready !== undefined) {
-      // What was sent ahead and not looked at is handed back at once, for whoever works here next.
-      const unread = (reply: string) => say(c, reply, refusal);
+      // What was sent ahead and not looked at is handed back, for whoever works here next. With a delay the server puts
+      // it in order again; handed back at once, the first came last.
+      const unread = (reply: string) => say(c, reply, notNow(limits.unreadDelayMs));
       const source = pull(c, { stream, consumer, messagesMax: o.maxUnacknowledged, signal: o.signal, unread });
       try {
         for (let next = await source.next(); ; next = await source.next()) {
@@ -115,6 +116,6 @@ function delivery(c: Connection, pulled: Pulled): Delivery {
       }
     },
     working: () => say(c, reply, inProgress),
-    later: (delayMs) => say(c, reply, encoder.encode(`-NAK ${JSON.stringify({ delay: Math.round(delayMs) * 1e6 })}`)),
+    later: (delayMs) => say(c, reply, notNow(delayMs)),
   };
 }

@@ -48,6 +48,9 @@ export const mirrorUnacknowledgedMax = 20_000;
 export const acknowledgePatienceMs = 12_000;
 export const acknowledgeTimeoutMs = 3_000;
 
+/** Messages that a worker hands back unread come again after this. */
+export const unreadDelayMs = 20;
+
 /** Requests a service works on at once, and those that wait; more are refused at once. */
 export const serveConcurrency = 64;
 export const serveWaitingMax = 1_024;
