@@ -1,0 +1,221 @@
+/** `mesh.toml`: hubs, regions, tenants and their logs, on one page. */
+import { MeshError } from "./error.ts";
+import * as limits from "./limits.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { tokenPattern } from "./subjects.ts";
+
+export interface Hub {
+  readonly name: string;
+  readonly host: string;
+  readonly client: number;
+  readonly leaf: number;
+  readonly monitor: number;
+  readonly cluster: number;
+}
+
+export interface Region {
+  readonly name: string;
+  /** First part of the order ids minted here: unique, never changed. */
+  readonly tag: string;
+  readonly host: string;
+  readonly client: number;
+  readonly monitor: number;
+  /** What the region's server may store for all tenants, bytes. */
+  readonly storageMax: number;
+  readonly http: number;
+  readonly grpc: number;
+  /** The Go system's interfaces. */
+  readonly openHttp: number;
+  readonly openGrpc: number;
+  readonly admin: number;
+}
+
+export interface TenantLog {
+  readonly name: string;
+  readonly categories: readonly string[];
+  /** Takes every category that no other log of the tenant names. */
+  readonly rest: boolean;
+  readonly shards: number;
+  readonly replicas: number;
+  readonly codec: "zstd" | "snappy" | "none";
+  /** Regions that hold a copy of every home's log: residency. */
+  readonly mirrors: "all" | readonly string[];
+}
+
+export interface Tenant {
+  readonly name: string;
+  /** Home of what names none. */
+  readonly defaultRegion: string;
+  readonly currency: string;
+  /** What the tenant may store in each region, bytes. */
+  readonly diskMax: number;
+  readonly logs: readonly TenantLog[];
+}
+
+export interface Mesh {
+  readonly name: string;
+  /** "always": every write is on disk before it is acknowledged. */
+  readonly sync: "always" | "default";
+  /** Ports that are not named count up from here. */
+  readonly portBase: number;
+  readonly hubs: readonly Hub[];
+  readonly regions: readonly Region[];
+  readonly tenants: readonly Tenant[];
+}
+
+const token = { test: tokenPattern, rule: "small letters, digits and inner hyphens, at most 32" };
+const port = { min: 1, max: 65_535 };
+const host = { test: /^[A-Za-z0-9.:-]{1,253}$/, rule: "a host name or address" };
+
+/** Throws MeshError "configuration" that names file, setting, rule and value. */
+export function readMesh(text: string, file: string): Mesh {
+  const mesh = readSettings(text, file, (settings): Mesh => {
+    const portBase = settings.integer("port_base", { min: 1, max: 65_000 }, 4200);
+    const regions = settings.list("region", 1, (region, index) => readRegion(region, portBase + 10 * (index + 1)));
+    return {
+      name: settings.text("name", "meridian", token),
+      sync: settings.oneOf("sync", ["always", "default"], "always"),
+      portBase,
+      hubs: settings.list("hub", 1, (hub, index) => readHub(hub, portBase + 4 * index)),
+      regions,
+      tenants: settings.list("tenant", 1, (tenant) => readTenant(tenant, regions)),
+    };
+  });
+  checkWhole(mesh, file);
+  return mesh;
+}
+
+function readHub(settings: Settings, base: number): Hub {
+  return {
+    name: settings.text("name", undefined, token),
+    host: settings.text("host", "127.0.0.1", host),
+    client: settings.integer("client", port, base),
+    leaf: settings.integer("leaf", port, base + 1),
+    monitor: settings.integer("monitor", port, base + 2),
+    cluster: settings.integer("cluster", port, base + 3),
+  };
+}
+
+function readRegion(settings: Settings, base: number): Region {
+  return {
+    name: settings.text("name", undefined, token),
+    tag: settings.text("tag", undefined, { test: /^[a-z][a-z0-9]{1,7}$/, rule: "2 to 8 small letters and digits" }),
+    host: settings.text("host", "127.0.0.1", host),
+    client: settings.integer("client", port, base),
+    monitor: settings.integer("monitor", port, base + 1),
+    storageMax: settings.bytes("storage_max", "10 GiB"),
+    http: settings.integer("http", port, base + 2),
+    grpc: settings.integer("grpc", port, base + 3),
+    openHttp: settings.integer("open_http", port, base + 4),
+    openGrpc: settings.integer("open_grpc", port, base + 5),
+    admin: settings.integer("admin", port, base + 6),
+  };
+}
+
+function readTenant(settings: Settings, regions: readonly Region[]): Tenant {
+  const names = regions.map((region) => region.name);
+  const defaultRegion = settings.text("default_region", names[0]);
+  if (!names.includes(defaultRegion)) {
+    throw settings.wrong("default_region", `one of ${names.join(", ")}`, defaultRegion);
+  }
+  const logs = settings.list("log", 1, (log) => readLog(log, names));
+  if (logs.filter((log) => log.rest).length !== 1) {
+    throw settings.wrong(
+      "log",
+      "a list in which exactly one log has rest = true",
+      logs.map((log) => log.name),
+    );
+  }
+  const repeated = firstRepeated(logs.flatMap((log) => log.categories));
+  if (repeated !== undefined) throw settings.wrong("log", "a list that names each category once", repeated);
+  return {
+    name: settings.text("name", undefined, token),
+    defaultRegion,
+    currency: settings.text("currency", undefined, { test: /^[A-Z]{3}$/, rule: "an ISO 4217 code" }),
+    diskMax: settings.bytes("disk_max", "2 GiB"),
+    logs,
+  };
+}
+
+function readLog(settings: Settings, regions: readonly string[]): TenantLog {
+  const mirrors = settings.raw("mirrors") ?? "all";
+  const known = (one: unknown) => typeof one === "string" && regions.includes(one);
+  if (mirrors !== "all" && !(Array.isArray(mirrors) && mirrors.every(known))) {
+    throw settings.wrong("mirrors", `"all" or a list of ${regions.join(", ")}`, mirrors);
+  }
+  const categories = settings.texts("categories", []);
+  const odd = categories.find((category) => !/^[A-Za-z0-9._~]{1,64}$/.test(category));
+  if (odd !== undefined) throw settings.wrong("categories", "what stands before the hyphen of a stream's id", odd);
+  return {
+    name: settings.text("name", undefined, { test: /^[a-z][a-z0-9]{0,30}$/, rule: "small letters and digits" }),
+    categories,
+    rest: settings.flag("rest", false),
+    shards: settings.integer("shards", { min: 1, max: limits.shardsMax }, 4),
+    replicas: settings.integer("replicas", { min: 1, max: 5 }, 1),
+    codec: settings.oneOf("codec", ["zstd", "snappy", "none"], "zstd"),
+    mirrors: mirrors as "all" | string[],
+  };
+}
+
+/** First tokens of our own subjects, which no log may take, and the system account's name. */
+const reservedLogs = ["append", "payments", "mirror"];
+const reservedTenants = ["sys"];
+
+function checkWhole(mesh: Mesh, file: string): void {
+  const refuse = (problem: string) => new MeshError("configuration", `${file}: ${problem}`);
+  const unique = (what: string, values: readonly string[]) => {
+    const repeated = firstRepeated(values);
+    if (repeated !== undefined) throw refuse(`${what} ${repeated} is there twice`);
+  };
+  unique(
+    "server",
+    [...mesh.hubs, ...mesh.regions].map((one) => one.name),
+  );
+  unique(
+    "region tag",
+    mesh.regions.map((region) => region.tag),
+  );
+  unique(
+    "tenant",
+    mesh.tenants.map((tenant) => tenant.name),
+  );
+  unique("address", addresses(mesh));
+  for (const { name, logs } of mesh.tenants) {
+    if (reservedTenants.includes(name)) throw refuse(`a tenant cannot be called ${name}`);
+    unique(
+      `tenant ${name}: log`,
+      logs.map((log) => log.name),
+    );
+    const reserved = logs.find((log) => reservedLogs.includes(log.name));
+    if (reserved !== undefined) throw refuse(`tenant ${name}: a log cannot be called ${reserved.name}`);
+  }
+  const disk = mesh.tenants.reduce((sum, tenant) => sum + tenant.diskMax, 0);
+  // An account whose quota is above the server's storage has no JetStream at all.
+  const small = mesh.regions.find((region) => region.storageMax < disk);
+  if (small !== undefined) {
+    throw refuse(`region(${small.name}).storage_max ${small.storageMax} is less than all tenants' disk_max, ${disk}`);
+  }
+}
+
+function addresses(mesh: Mesh): string[] {
+  const hubs = mesh.hubs.flatMap((hub) =>
+    [hub.client, hub.leaf, hub.monitor, hub.cluster].map((one) => `${hub.host}:${one}`),
+  );
+  const regions = mesh.regions.flatMap((region) =>
+    [region.client, region.monitor, region.http, region.grpc, region.openHttp, region.openGrpc, region.admin].map(
+      (one) => `${region.host}:${one}`,
+    ),
+  );
+  return [...hubs, ...regions];
+}
+
+function firstRepeated(values: readonly string[]): string | undefined {
+  return values.find((value, index) => values.indexOf(value) !== index);
+}
+
+/** The regions into which `home`'s log is mirrored. */
+export function mirrorTargets(mesh: Mesh, log: TenantLog, home: string): string[] {
+  return mesh.regions
+    .map((region) => region.name)
+    .filter((name) => name !== home && (log.mirrors === "all" || log.mirrors.includes(name)));
+}
