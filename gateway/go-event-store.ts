@@ -12,7 +12,7 @@ import {
 import { streamCategory } from "../store/ids.ts";
 import type { Caller } from "./caller.ts";
 import type { CallerOf } from "./event-store-rpc.ts";
-import { candidateHomes, eventsIn, isOrderId } from "./order-homes.ts";
+import { candidateHomes, eventsIn, isOrderId, orderEvents } from "./order-homes.ts";
 import { problemTable } from "./problem-table.ts";
 import { problemOf } from "./problems.ts";
 
@@ -113,8 +113,7 @@ async function readOrder(caller: Caller, id: string, places: GoPlaces, signal: A
   if (!isOrderId(id)) return [];
   const { services } = caller;
   const homes = await candidateHomes(services, id, places);
-  const found = await Promise.all(homes.map((home) => eventsIn(services.store, `order-${id}`, { home, signal })));
-  return found.flat();
+  return orderEvents(services.store, id, homes, { signal });
 }
 
 function toGoEvent(event: RecordedEvent) {

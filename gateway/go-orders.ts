@@ -1,13 +1,14 @@
 import type { Hono } from "hono";
 import { fromGoOrder, goPointer, toGoOrder } from "../orders/go-order.ts";
-import { statusAfter } from "../projections/order-status.ts";
+import { absentOrder, evolve, type OrderState } from "../orders/order.ts";
+import { decodeOrderEvent } from "../orders/order-events.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { bodyKind, decodeText, readBody } from "./body.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { createIntake, readKey } from "./intake.ts";
 import { orderBytesMax } from "./limits.ts";
-import { candidateHomes, eventsIn, isOrderId } from "./order-homes.ts";
+import { candidateHomes, isOrderId, orderEvents } from "./order-homes.ts";
 
 export interface GoOrdersOptions {
   readonly admission: Admission;
@@ -31,7 +32,11 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
       const taken = await intake(caller, encoder.encode(text), { key, newId: "uuid" });
       const headers: Record<string, string> = { location: `/api/orders/${taken.id}` };
       if (taken.repeated) headers["idempotency-replayed"] = "true";
-      return Response.json(toGoOrder(taken.data, "received"), { status: 201, headers });
+      // A repeat answers what the first one did, so with its time.
+      const { store } = caller.services;
+      const first = taken.repeated ? await orderEvents(store, taken.id, [taken.home], { limit: 1 }) : [];
+      const data = first.length > 0 ? createdText(first) : taken.data;
+      return Response.json(toGoOrder(data, "received"), { status: 201, headers });
     } catch (error) {
       throw inGoFields(error);
     }
@@ -50,10 +55,9 @@ async function readGoOrder(caller: Caller, id: string, places: GoOrdersOptions["
     const rows = await services.queries.order(id);
     const row = rows.find((each) => each.home === places.here) ?? rows[0];
     if (row !== undefined) return toGoOrder(row.body, row.status);
-    for (const home of await candidateHomes(services, id, places)) {
-      const events = await eventsIn(services.store, `order-${id}`, { home });
-      if (events.length > 0) return toGoOrder(createdText(events), statusOf(events));
-    }
+    const homes = await candidateHomes(services, id, places);
+    const events = await orderEvents(services.store, id, homes);
+    if (events.length > 0) return toGoOrder(createdText(events), statusOf(events, services.currency));
   }
   throw new GatewayError("order-not-found", `this region knows of no order ${JSON.stringify(id.slice(0, 128))}`);
 }
@@ -63,8 +67,13 @@ function createdText(events: readonly RecordedEvent[]): string {
   return created === undefined ? "{}" : new TextDecoder().decode(created.data);
 }
 
-function statusOf(events: readonly RecordedEvent[]): string {
-  return events.reduce((status, event) => statusAfter(event.type) || status, "received");
+function statusOf(events: readonly RecordedEvent[], currency: string): string {
+  let state: OrderState = absentOrder;
+  for (const event of events) {
+    const known = decodeOrderEvent(event, { currency });
+    if (known !== undefined) state = evolve(state, known);
+  }
+  return state.status;
 }
 
 /** The client sent `order_items` and `code`, and must hear of those. */

@@ -19,12 +19,13 @@ export interface Key {
 /** An order on disk. */
 export interface Taken {
   readonly id: string;
+  readonly home: string;
   /** Recorded before: this is what was answered then. */
   readonly repeated: boolean;
   /** The members of the answer before and after `status`, as JSON text without the braces around them. */
   readonly head: string;
   readonly rest: string;
-  /** The order as it was recorded. */
+  /** The order as it was recorded; of a repeat, as it would have been. */
   readonly data: string;
 }
 
@@ -61,7 +62,7 @@ export function createIntake(region: string): Intake {
         { stream, expected: "no-stream", home, events: [created] },
         { priority: "order" },
       );
-      return { id, repeated: result.repeated, ...answerMembers(order, id, stream, result), data };
+      return { id, home, repeated: result.repeated, ...answerMembers(order, id, stream, result), data };
     } catch (cause) {
       throw describeRefusal(cause, id, order.order_id === undefined ? identity.key : undefined);
     }
@@ -80,12 +81,7 @@ export function digestOf(bytes: Uint8Array): bigint {
 function identify(caller: Caller, order: Order, here: string, { key, newId }: Identity): { id: string; home: string } {
   const { store } = caller.services;
   const { order_id: id, region } = order;
-  if (id !== undefined) {
-    const home = homeOf(caller, id, region);
-    if (region === undefined || region === home) return { id, home };
-    const detail = `the order id says ${home}: an order belongs to one region`;
-    throw refused(false, [{ pointer: "/region", rule: "region-mismatch", detail }]);
-  }
+  if (id !== undefined) return { id, home: homeOf(caller, id, region) };
   if (key !== undefined) {
     const home = region ?? caller.services.defaultRegion;
     const purpose = key.line === undefined ? "idempotency-key" : `idempotency-key line ${key.line}`;
@@ -133,9 +129,15 @@ function describeRefusal(cause: unknown, id: string, key?: Key): unknown {
     return new GatewayError("order-exists", `order ${id} was taken before, with another body`, {}, { cause });
   }
   if (cause.code !== "invalid") return cause;
-  const pointer = cause.details.field === "stream" ? "/order_id" : "";
-  return refused(false, [{ pointer, rule: "invalid", detail: cause.message }]);
+  const [pointer, rule] = places[cause.details.field ?? ""] ?? ["", "invalid"];
+  return refused(false, [{ pointer, rule, detail: cause.message }]);
 }
+
+/** Where the store's refusal lies in the order. "home": the id is tagged, and the order names another region. */
+const places: Readonly<Record<string, readonly [pointer: string, rule: string]>> = {
+  stream: ["/order_id", "minted-id"],
+  home: ["/region", "region-mismatch"],
+};
 
 function toFieldProblem(error: { pointer: string; rule: string; message: string }): FieldProblem {
   return { pointer: error.pointer, rule: error.rule, detail: error.message };

@@ -9,16 +9,28 @@ export function isOrderId(id: string): boolean {
   return orderIdPattern.test(id);
 }
 
-/** The home that an order's id names by itself. Undefined where it names none, or one that does not exist. */
+/** The home that an order's id names by itself; undefined where it names none, or one that does not exist. */
 export function taggedHome(store: EventStore, id: string, regions: readonly string[]): string | undefined {
+  const stream = `order-${id}`;
+  let home: string;
   try {
-    const homes = new Set(regions.map((region) => store.homeOf(`order-${id}`, region)));
-    // Only a tag overrules what is given.
-    return homes.size === 1 && regions.length > 1 ? [...homes][0] : undefined;
+    home = store.homeOf(stream);
   } catch (error) {
-    if (error instanceof StoreError && error.code === "invalid") return undefined;
-    throw error;
+    return undefinedIfInvalid(error);
   }
+  const other = regions.find((region) => region !== home);
+  try {
+    // Only a tag refuses to be overruled.
+    return other === undefined || store.homeOf(stream, other) === home ? home : undefined;
+  } catch (error) {
+    undefinedIfInvalid(error);
+    return home;
+  }
+}
+
+function undefinedIfInvalid(error: unknown): undefined {
+  if (error instanceof StoreError && error.code === "invalid") return undefined;
+  throw error;
 }
 
 /**
@@ -45,4 +57,22 @@ export async function eventsIn(store: EventStore, stream: string, options: ReadO
     if (error instanceof StoreError && error.code === "not-found") return [];
     throw error;
   }
+}
+
+/**
+ * An order's events in each of its homes, one home after the other. A home that cannot be asked is an error only when no
+ * other has the order.
+ */
+export async function orderEvents(
+  store: EventStore,
+  id: string,
+  homes: readonly string[],
+  options: Omit<ReadOptions, "home"> = {},
+): Promise<RecordedEvent[]> {
+  const asked = homes.map((home) => eventsIn(store, `order-${id}`, { ...options, home }));
+  const answers = await Promise.allSettled(asked);
+  const events = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+  const failed = answers.find((answer) => answer.status === "rejected");
+  if (events.length === 0 && failed !== undefined) throw failed.reason;
+  return events;
 }

@@ -1,10 +1,11 @@
 import type { Hono } from "hono";
 import { ProjectionError } from "../projections/error.ts";
+import { StoreError } from "../store/error.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
-import { candidateHomes, eventsIn, isOrderId, taggedHome } from "./order-homes.ts";
+import { candidateHomes, isOrderId, orderEvents, taggedHome } from "./order-homes.ts";
 import { type Parameters, readParameters, refuse } from "./parameters.ts";
 
 export interface OrderReadsOptions {
@@ -73,10 +74,9 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
     limit: parameters.count("limit", { min: 1, max: eventsPageMax }) ?? eventsPageMax,
     signal: request.signal,
   };
-  const found = await Promise.all(
-    homes.map((each) => eventsIn(services.store, `order-${id}`, { ...page, home: each })),
-  );
-  const events = found.flat();
+  const events = await orderEvents(services.store, id, homes, page).catch((error: unknown) => {
+    throw error instanceof StoreError && error.code === "no-home" ? elsewhere({ ...options, home: said }) : error;
+  });
   if (events.length === 0 && page.from === 0) throw noOrder(id);
   return { order_id: id, events: events.map(eventDocument) };
 }
@@ -101,7 +101,9 @@ function elsewhere(options: OrderReadsOptions & { home?: string }): GatewayError
   const others = options.regions.filter((region) => region.name !== options.region);
   const home = others.find((region) => region.name === options.home);
   const members = home === undefined ? { regions: others.map(place) } : { home: place(home) };
-  return new GatewayError("not-replicated", "the log of this position is not replicated into this region", { members });
+  return new GatewayError("not-replicated", "the log that this asks for is not replicated into this region", {
+    members,
+  });
 }
 
 function place(region: { name: string; url?: string }): { region: string; url?: string } {

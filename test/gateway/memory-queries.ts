@@ -1,0 +1,87 @@
+import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
+import { decodeOrderEvent } from "../../orders/order-events.ts";
+import { ProjectionError } from "../../projections/error.ts";
+import type { OrderQueries, OrderRow } from "../../projections/queries.ts";
+import type { RecordedEvent } from "../../store/event-store.ts";
+import { formatPosition, type Position } from "../../store/position.ts";
+import { type MemoryLogs, positionOf, regions } from "./memory-store.ts";
+
+export interface MemoryQueries extends OrderQueries {
+  /** How many events the projection has not seen. */
+  lag: number;
+  /** Regions whose log is not replicated here. */
+  readonly missing: Set<string>;
+  failWith?: unknown;
+}
+
+/** The order queries, answered from the memory store's events each time. */
+export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
+  const seen = () => logs.events.slice(0, logs.events.length - queries.lag);
+  const rows = () => {
+    if (queries.failWith !== undefined) throw queries.failWith;
+    const byOrder = Map.groupBy(seen(), (event) => `${event.home} ${event.stream}`);
+    return [...byOrder.values()].flatMap((events) => rowOf(events) ?? []);
+  };
+  const queries: MemoryQueries = {
+    lag: 0,
+    missing: new Set(),
+    async order(id, { home } = {}) {
+      return rows().filter((row) => row.order_id === id && (home === undefined || row.home === home));
+    },
+    async list({ customer_id, status, region, limit, cursor }) {
+      if (cursor !== undefined && !/^c\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
+      const start = Number(cursor?.slice(1) ?? 0);
+      const found = rows().filter(
+        (row) =>
+          (customer_id === undefined || row.customer_id === customer_id) &&
+          (status === undefined || row.status === status) &&
+          (region === undefined || row.home === region),
+      );
+      const orders = found.reverse().slice(start, start + limit);
+      return { orders, ...(start + limit < found.length ? { cursor: `c${start + limit}` } : {}) };
+    },
+    async reached(positions) {
+      for (const position of positions) {
+        const home = regions.find(({ name }) => sameLog(position, positionOf(name, 0)))?.name;
+        if (home === undefined) throw new ProjectionError("gone", "no such log");
+        if (queries.missing.has(home)) throw new ProjectionError("not-replicated", `${home} is not replicated`);
+        if (position.sequence <= seen().length) continue;
+        const positions = [{ ...position, sequence: seen().length }];
+        throw new ProjectionError("behind", "not there yet", { positions });
+      }
+    },
+  };
+  return queries;
+}
+
+function sameLog(a: Position, b: Position): boolean {
+  return Buffer.compare(a.log, b.log) === 0;
+}
+
+function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
+  const [first] = events;
+  const last = events.at(-1)!;
+  if (first?.type !== "order.created") return undefined;
+  let state: OrderState = absentOrder;
+  for (const event of events) {
+    const known = decodeOrderEvent(event, { currency: "GBP" });
+    if (known !== undefined) state = evolve(state, known);
+  }
+  const body = new TextDecoder().decode(first.data);
+  const order = JSON.parse(body) as OrderRow;
+  const iso = (us: number) => new Date(us / 1000).toISOString();
+  return {
+    order_id: first.stream.slice("order-".length),
+    home: first.home,
+    customer_id: order.customer_id,
+    status: state.status,
+    amount: order.amount,
+    currency: order.currency,
+    created_at: order.created_at,
+    recorded_at: iso(first.recordedUs),
+    updated_at: iso(last.recordedUs),
+    revision: last.revision,
+    body,
+    position: formatPosition(last.position),
+  };
+}

@@ -1,0 +1,191 @@
+import { createHash } from "node:crypto";
+import { type ExpectedRevision, StoreError } from "../../store/error.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  EventStore,
+  NewEvent,
+  Notice,
+  ReadOptions,
+  RecordedEvent,
+  SubscribeOptions,
+} from "../../store/event-store.ts";
+import { checkStreamId, mintId, parseTag, streamCategory } from "../../store/ids.ts";
+import type { Position } from "../../store/position.ts";
+
+export const regions = [
+  { name: "us-east", tag: "use" },
+  { name: "eu-west", tag: "euw" },
+  { name: "ap-south", tag: "aps" },
+];
+
+/** The logs of one tenant in all regions, in memory: an oracle for what a store answers, with its exact semantics. */
+export interface MemoryLogs {
+  readonly events: RecordedEvent[];
+  changed: PromiseWithResolvers<void>;
+}
+
+export function createMemoryLogs(): MemoryLogs {
+  return { events: [], changed: Promise.withResolvers<void>() };
+}
+
+export interface MemoryStore extends EventStore {
+  /** What every append from now on is refused with. */
+  failWith?: unknown;
+  /** How many subscriptions wait now. */
+  subscriptions: number;
+  readonly logs: MemoryLogs;
+}
+
+export function createMemoryStore(region: string, defaultRegion: string, logs = createMemoryLogs()): MemoryStore {
+  const tags = new Set(regions.map(({ tag }) => tag));
+  const homeOf = (stream: string, given?: string): string => {
+    const tag = parseTag(stream, tags, 256);
+    const home = regions.find((each) => each.tag === tag?.tag)?.name;
+    if (home !== undefined && given !== undefined && home !== given) {
+      throw new StoreError("invalid", `stream "${stream}" is at home in ${home}, not in ${given}`, { field: "home" });
+    }
+    return home ?? given ?? defaultRegion;
+  };
+
+  function streamOf(home: string, stream: string): RecordedEvent[] {
+    return logs.events.filter((event) => event.home === home && event.stream === stream);
+  }
+
+  function record(home: string, stream: string, event: NewEvent, revision: number): RecordedEvent {
+    const sequence = logs.events.length + 1;
+    const recorded: RecordedEvent = {
+      contentType: "",
+      schema: 0,
+      occurredUs: 0,
+      correlation: "",
+      causation: "",
+      traceparent: "",
+      attributes: [],
+      actor: "",
+      dataKey: "",
+      ...event,
+      home,
+      stream,
+      revision,
+      digest: event.digest ?? digestOf(event),
+      recordedUs: Date.now() * 1000 + (sequence % 1000),
+      position: positionOf(home, sequence),
+    };
+    logs.events.push(recorded);
+    return recorded;
+  }
+
+  const store: MemoryStore = {
+    logs,
+    subscriptions: 0,
+    homeOf,
+    mint: () => mintId(regions.find((each) => each.name === region)!.tag, 0, Date.now()),
+    async append(request: AppendRequest): Promise<AppendResult> {
+      if (store.failWith !== undefined) throw store.failWith;
+      const { stream, events } = request;
+      checkStreamId(stream);
+      if (events.length === 0) throw new StoreError("invalid", "an append has no event", { field: "events" });
+      const home = homeOf(stream, request.home);
+      const before = streamOf(home, stream);
+      const known = events.map((event) => before.find((each) => each.id === event.id));
+      const found = known.filter((event) => event !== undefined);
+      if (found.length > 0) return answer(home, repeatOf(stream, events, found), true);
+      checkExpected(stream, request.expected, before.length - 1);
+      const recorded = events.map((event, at) => record(home, stream, event, before.length + at));
+      logs.changed.resolve();
+      logs.changed = Promise.withResolvers<void>();
+      return answer(home, recorded, false);
+    },
+    async *readStream(stream: string, options: ReadOptions = {}) {
+      checkStreamId(stream);
+      const events = streamOf(homeOf(stream, options.home), stream);
+      if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });
+      const from = options.from ?? 0;
+      yield* events.slice(from, from + (options.limit ?? Number.POSITIVE_INFINITY));
+    },
+    async *subscribe(options: SubscribeOptions): AsyncIterable<Notice> {
+      store.subscriptions++;
+      try {
+        yield* follow(logs, options, options.home ?? region);
+      } finally {
+        store.subscriptions--;
+      }
+    },
+  };
+  return store;
+}
+
+async function* follow(logs: MemoryLogs, options: SubscribeOptions, home: string): AsyncIterable<Notice> {
+  const { signal } = options;
+  const start =
+    options.from === "end" ? logs.events.length : Math.max(0, ...(options.from ?? []).map((p) => p.sequence));
+  const stand = logs.events.length;
+  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  let told = false;
+  for (let at = start; !signal.aborted; ) {
+    const changed = logs.changed.promise;
+    for (; at < logs.events.length; at++) {
+      const event = logs.events[at]!;
+      if (event.home === home && wanted(event, options)) yield { kind: "event", event };
+      else if (told) yield { kind: "checkpoint", positions: [event.position] };
+    }
+    if (!told && at >= stand) {
+      told = true;
+      yield { kind: "caught-up", positions: at === 0 ? [] : [positionOf(home, at)] };
+    }
+    await Promise.race([changed, aborted]);
+  }
+}
+
+function wanted(event: RecordedEvent, { streams, categories, types }: SubscribeOptions): boolean {
+  if (streams !== undefined && !streams.includes(event.stream)) return false;
+  if (categories !== undefined && !categories.includes(streamCategory(event.stream))) return false;
+  return types === undefined || types.includes(event.type);
+}
+
+function repeatOf(
+  stream: string,
+  sent: readonly NewEvent[],
+  found: readonly RecordedEvent[],
+): readonly RecordedEvent[] {
+  const refuse = (why: string) => new StoreError("already-exists", `cannot append to ${stream}: ${why}`, { stream });
+  if (found.length < sent.length) throw refuse("only some of its event ids were recorded before");
+  for (const [at, event] of sent.entries()) {
+    if (found[at]!.digest !== (event.digest ?? digestOf(event)))
+      throw refuse(`event id "${event.id}" has other content`);
+    if (found[at]!.revision !== found[0]!.revision + at) throw refuse("its event ids stood in another order");
+  }
+  return found;
+}
+
+function checkExpected(stream: string, expected: ExpectedRevision, actual: number): void {
+  const holds =
+    expected === "any" ||
+    (expected === "no-stream" && actual === -1) ||
+    (expected === "stream-exists" && actual >= 0) ||
+    expected === actual;
+  if (holds) return;
+  const message = `cannot append to ${stream}: expected ${expected}, actual revision ${actual}`;
+  throw new StoreError("wrong-revision", message, { stream, expected, actual });
+}
+
+function answer(home: string, events: readonly RecordedEvent[], repeated: boolean): AppendResult {
+  return {
+    home,
+    firstRevision: events[0]!.revision,
+    lastRevision: events.at(-1)!.revision,
+    position: events.at(-1)!.position,
+    repeated,
+    durability: { fsync: true, replicas: 1 },
+  };
+}
+
+export function positionOf(home: string, sequence: number): Position {
+  const log = new Uint8Array(createHash("sha256").update(home).digest().subarray(0, 16));
+  return { log, shard: 0, sequence, index: 0 };
+}
+
+function digestOf(event: NewEvent): bigint {
+  return createHash("sha256").update(`${event.id} ${event.type} `).update(event.data).digest().readBigUInt64BE(0);
+}
