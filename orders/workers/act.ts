@@ -1,4 +1,5 @@
 import type { LogName } from "../../mesh/log.ts";
+import type { Logger } from "../../mesh/logger.ts";
 import type { BatchEvent } from "../../store/batch.ts";
 import { StoreError } from "../../store/error.ts";
 import type { EventStore, NewEvent } from "../../store/event-store.ts";
@@ -26,6 +27,7 @@ export interface ActorOptions {
   readonly log: LogName;
   readonly store: Pick<EventStore, "append">;
   readonly cache: OrderCache;
+  readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +39,7 @@ export const isOrder = (stream: string): boolean => stream.startsWith(category);
  * has an id derived from the event and the revision that the decision was made at. Rejects with the first thing that
  * went wrong; trying again is always safe.
  */
-export function createActor({ role, tenant, log, store, cache, signal }: ActorOptions) {
+export function createActor({ role, tenant, log, store, cache, logger, signal }: ActorOptions) {
   const encoder = new TextEncoder();
 
   function toNewEvent(event: OrderEvent, cause: BatchEvent): NewEvent {
@@ -79,6 +81,10 @@ export function createActor({ role, tenant, log, store, cache, signal }: ActorOp
     const orderId = stream.slice(category.length);
     for (let round = 0; round < limits.rounds; round++) {
       const { state, revision: expected } = await cache.current(stream, revision);
+      if (state.facts === undefined) {
+        // Recorded through the event store's own interfaces: nothing in it says what to charge, and nothing ever will.
+        logger.warn({ worker: role.name, stream, type }, `${stream} was created with data that is no order`);
+      }
       const intent = react(state, type);
       if (intent === undefined || !role.intents.has(intent.kind)) return;
       const events = decide(state, await role.act(intent, { orderId, state }));

@@ -71,7 +71,7 @@ type Counts = { -readonly [K in keyof WorkerCounts]: WorkerCounts[K] };
 function createShared(options: WorkerOptions, role: Role, counts: Counts) {
   const { log, store, currency, signal, logger, tenant } = options;
   const cache = createOrderCache({ store, home: log.home, currency, signal });
-  const handle = createActor({ role, tenant, log, store, cache, signal });
+  const handle = createActor({ role, tenant, log, store, cache, logger, signal });
   const queues = createQueues(limits.ordersAtOnce);
   const fields = { worker: role.name, tenant, log: log.log, home: log.home };
   return { ...options, role, counts, cache, handle, queues, fields, logger, ahead: createGauge() };
