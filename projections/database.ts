@@ -134,6 +134,10 @@ function createLanes(size: number, open: () => Connection): Lanes {
     async use(act, closing, signal) {
       if (closing.aborted) throw new ProjectionError("cancelled", "the database is closed");
       const lane = await take(closing, signal);
+      if (closing.aborted) {
+        lane?.discard();
+        throw new ProjectionError("cancelled", "the database is closed");
+      }
       const connection = lane?.alive === true ? lane : open();
       busy.add(connection);
       try {

@@ -150,7 +150,9 @@ async function writeShard(state: State, at: Shard): Promise<void> {
       batches = batches.filter(({ message }) => message.sequence > state.checkpoints[at.shard]!);
       if (batches.length === 0) break;
       const known = state.checkpoints[at.shard]!;
-      attempt = (await tryWrite(state, at, batches, attempt)) ? 0 : attempt + 1;
+      // Smaller after a failure: what takes too long, or is cut off again and again, gets through in pieces.
+      const some = batches.slice(0, Math.max(1, batches.length >> attempt));
+      attempt = (await tryWrite(state, at, some, attempt)) ? 0 : attempt + 1;
       if (state.checkpoints[at.shard]! < known) {
         throw new ProjectionError("away", `the checkpoint of shard ${at.shard} went back from ${known}: reading again`);
       }

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { silent } from "../../mesh/logger.ts";
+import { openConnection } from "../../projections/connection.ts";
+import { openDatabase } from "../../projections/database.ts";
+import { ProjectionError } from "../../projections/error.ts";
+import { createMemoryLog } from "./batches.ts";
+import { archiveFaults, caughtUp, run, until } from "./projection.ts";
+import { startPostgres, type TestPostgres } from "./server.ts";
+
+let postgres: TestPostgres;
+let url: string;
+beforeAll(async () => {
+  postgres = await startPostgres();
+  url = await postgres.createMigrated();
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+
+async function failure(promise: Promise<unknown>): Promise<ProjectionError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ProjectionError)) throw new Error(`expected a ProjectionError, not ${error}`);
+  return error;
+}
+
+test("every statement runs at SERIALIZABLE, on readers and writers", async () => {
+  await using db = openDatabase({ url, logger: silent });
+  for (const rows of [await db.query("show transaction_isolation"), await db.write("show transaction_isolation")]) {
+    expect(rows).toEqual([{ transaction_isolation: "serializable" }]);
+  }
+});
+
+test("a statement that the server refuses fails with its SQLSTATE, and the connection stays", async () => {
+  await using db = openDatabase({ url, logger: silent, connections: { queries: 1 } });
+  const [before] = await db.query("select pg_backend_pid() as pid");
+  const error = await failure(db.query("select 1 / 0"));
+  expect([error.code, error.details.sqlState]).toEqual(["statement", "22012"]);
+  expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
+});
+
+test("a write that meets 40001 is repeated, and then done once", async () => {
+  const log = createMemoryLog();
+  await using db = openDatabase({ url, logger: silent });
+  await using running = run(db, log, "archive");
+  await caughtUp(running, log);
+  // Another transaction changes the checkpoint's row and keeps it: the projector waits for it, and fails when it commits.
+  const rival = openConnection({ url, application: "rival", statementMs: 10_000 });
+  await rival.run("begin", []);
+  await rival.run("update checkpoints set sequence = sequence where shard = 0", []);
+  log.add(0, [{ stream: "s-1", type: "t" }]);
+  const waiting =
+    "select 1 as one from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'meridian'";
+  await using admin = openDatabase({ url, logger: silent, application: "admin" });
+  await until(async () => (await admin.query(waiting)).length === 1);
+  await rival.run("commit", []);
+  await caughtUp(running, log);
+  rival.discard();
+  expect(await archiveFaults(url, log)).toEqual([]);
+  expect(running.projector.counters.retries).toBe(0);
+});
+
+test("what meets 40001 every time is given up with its own code", async () => {
+  await using db = openDatabase({ url, logger: silent });
+  const always = "do $$ begin raise exception 'again' using errcode = '40001'; end $$";
+  const error = await failure(db.write(always));
+  expect([error.code, error.details.sqlState]).toEqual(["serialization", "40001"]);
+});
+
+test("a caller that gives up while it waits for a connection takes none with it", async () => {
+  await using db = openDatabase({ url, logger: silent, connections: { queries: 1 } });
+  const slow = db.query("select pg_sleep(0.3)");
+  const stop = new AbortController();
+  const given = failure(db.query("select 1", [], { signal: stop.signal }));
+  stop.abort();
+  expect((await given).code).toBe("cancelled");
+  await slow;
+  expect(await db.query("select 1 as one")).toEqual([{ one: 1 }]);
+});
+
+test("a closed database refuses at once", async () => {
+  const db = openDatabase({ url, logger: silent });
+  await db.close();
+  expect((await failure(db.query("select 1"))).code).toBe("cancelled");
+});
+
+test("a wrong password or a missing database is an error in words, not a wait", async () => {
+  await using db = openDatabase({ url: url.replace(/:[^:@/]+@/, ":wrong@"), logger: silent });
+  const error = await failure(db.query("select 1"));
+  expect(error.code).toBe("away");
+  expect(error.message).toContain("password authentication failed");
+  await using none = openDatabase({ url: postgres.url("nowhere"), logger: silent });
+  expect((await failure(none.query("select 1"))).message).toContain('"nowhere" does not exist');
+});
