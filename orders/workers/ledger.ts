@@ -16,6 +16,8 @@ export interface Ledger extends AsyncDisposable {
   answer(request: PaymentRequest): Promise<PaymentAnswer>;
   /** Lines in the books. */
   lines(): number;
+  /** Resolves when the disk has refused: the process should end and be started again. */
+  readonly broken: Promise<OrderError>;
 }
 
 export interface LedgerLine extends PaymentRequest, PaymentAnswer {}
@@ -90,6 +92,7 @@ function createLedger(
 
   return {
     lines: () => count,
+    broken: writer.broken,
     async answer(request) {
       const entry = entries.get(request.key) ?? {};
       const decided = judge(entry, request, declines);
@@ -151,6 +154,7 @@ function createWriter(handle: FileHandle) {
   let gathering = { text: "", done: Promise.withResolvers<void>(), waiting: 0 };
   let running: Promise<void> | undefined;
   let broken: OrderError | undefined;
+  const breaking = Promise.withResolvers<OrderError>();
 
   async function run(): Promise<void> {
     while (gathering.waiting > 0) {
@@ -158,6 +162,7 @@ function createWriter(handle: FileHandle) {
       gathering = { text: "", done: Promise.withResolvers<void>(), waiting: 0 };
       try {
         if (broken !== undefined) throw broken;
+        // A group of nothing but waiters: what they wait for was written before it.
         if (group.text !== "") {
           await handle.appendFile(group.text);
           await handle.datasync();
@@ -168,6 +173,7 @@ function createWriter(handle: FileHandle) {
         broken ??= new OrderError("ledger", "the ledger cannot be written; the provider must be started again", {
           cause,
         });
+        breaking.resolve(broken);
         group.done.reject(broken);
       }
     }
@@ -175,13 +181,16 @@ function createWriter(handle: FileHandle) {
   }
 
   return {
+    broken: breaking.promise,
     /** An empty text waits until all that was written before it is on disk. */
-    write(text: string): Promise<void> {
+    async write(text: string): Promise<void> {
+      if (broken !== undefined) throw broken;
+      if (text === "" && running === undefined) return;
       gathering.text += text;
       gathering.waiting++;
       const { promise } = gathering.done;
       running ??= run();
-      return promise;
+      await promise;
     },
     async close(): Promise<void> {
       await running;

@@ -20,6 +20,8 @@ export interface ProviderOptions {
 export interface Provider extends AsyncDisposable {
   /** Lines in its ledger. */
   lines(): number;
+  /** Resolves when the ledger can no longer be written: end the process, so that it is started again. */
+  readonly broken: Promise<Error>;
 }
 
 export async function startProvider({ connections, ledgerFile, logger }: ProviderOptions): Promise<Provider> {
@@ -36,6 +38,7 @@ export async function startProvider({ connections, ledgerFile, logger }: Provide
   });
   return {
     lines: ledger.lines,
+    broken: ledger.broken,
     async [Symbol.asyncDispose]() {
       await Promise.all(services.map((service) => service[Symbol.asyncDispose]()));
       await ledger[Symbol.asyncDispose]();

@@ -31,6 +31,8 @@ export interface WorkerOptions {
   readonly currency: string;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Default: `limits.ackWaitMs`. */
+  readonly ackWaitMs?: number;
 }
 
 export interface WorkerCounts {
@@ -115,19 +117,14 @@ async function workLog(log: Log, shard: number, trust: Trust, shared: Shared): P
   const { connection, role, signal, ahead } = shared;
   const open = new Set<Delivery>();
   const running = new Set<Promise<void>>();
-  const stopSigns = every(limits.ackWaitMs / 3, () => {
+  const { ackWaitMs = limits.ackWaitMs } = shared;
+  const stopSigns = every(ackWaitMs / 3, () => {
     for (const delivery of open) delivery.working();
   });
-  const { unacknowledged: maxUnacknowledged, ackWaitMs } = limits;
   // The work outlives an error of the consumer only until it has ended: two rounds never work side by side.
   try {
-    for await (const delivery of consume(connection, log, {
-      durable: role.name,
-      shard,
-      maxUnacknowledged,
-      ackWaitMs,
-      signal,
-    })) {
+    const bounds = { maxUnacknowledged: limits.unacknowledged, ackWaitMs };
+    for await (const delivery of consume(connection, log, { durable: role.name, shard, ...bounds, signal })) {
       open.add(delivery);
       const batch = await take(delivery, trust, shared);
       const work = (batch === undefined ? Promise.resolve(true) : handleBatch(batch, shared))

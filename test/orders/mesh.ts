@@ -1,0 +1,127 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Connection, openConnection } from "../../mesh/connection.ts";
+import { type Logger, silent } from "../../mesh/logger.ts";
+import type { LedgerLine } from "../../orders/workers/ledger.ts";
+import { startPaymentWorker } from "../../orders/workers/payment.ts";
+import { startProvider } from "../../orders/workers/provider.ts";
+import { startReviewWorker } from "../../orders/workers/review.ts";
+import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
+import type { EventStore } from "../../store/event-store.ts";
+import { type NatsServer, startNats } from "../mesh/server.ts";
+import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
+
+/** A region with a store, and a place for workers and a provider; each of these has a connection of its own. */
+export interface Workshop extends AsyncDisposable {
+  readonly nats: NatsServer;
+  readonly region: TestRegion;
+  readonly process: TestProcess;
+  provider(): Promise<AsyncDisposable>;
+  worker(kind: "payment" | "review", options?: WorkOptions): Promise<StartedWorker>;
+  /** Records an order as the gateway does. */
+  order(id: string, changes?: object): Promise<void>;
+  /** Types of the order's events, without "order."; empty: none yet. */
+  history(id: string): Promise<string[]>;
+  ledger(): Promise<LedgerLine[]>;
+}
+
+export interface WorkOptions {
+  /** Stands between the worker and the store. */
+  readonly wrap?: (store: EventStore, kill: () => Promise<void>) => EventStore;
+  readonly logger?: Logger;
+  readonly shards?: readonly number[];
+}
+
+export interface StartedWorker extends AsyncDisposable {
+  readonly worker: Worker;
+  /** As SIGKILL would: nothing more goes over its connection. */
+  kill(): Promise<void>;
+}
+
+const allShards = [0, 1, 2, 3];
+
+export async function openWorkshop(): Promise<Workshop> {
+  const dir = await mkdtemp(join(tmpdir(), "meridian-orders-"));
+  const ledgerFile = join(dir, "ledger.ndjson");
+  const nats = await startNats();
+  const region = await openRegion(nats.url);
+  const process = await region.process();
+  const { store } = process;
+  const connect = (name: string): Promise<Connection> =>
+    openConnection({ servers: [nats.url], name, region: "us-east", logger: silent });
+
+  return {
+    nats,
+    region,
+    process,
+    async provider() {
+      const connection = await connect("provider");
+      const provider = await startProvider({
+        connections: [{ tenant: "acme", connection }],
+        ledgerFile,
+        logger: silent,
+      });
+      return {
+        async [Symbol.asyncDispose]() {
+          await provider[Symbol.asyncDispose]();
+          await connection.close();
+        },
+      };
+    },
+    async worker(kind, { wrap, logger = silent, shards = allShards } = {}) {
+      const connection = await connect(kind);
+      const stop = new AbortController();
+      const kill = async () => {
+        await connection.wire.nc.close();
+        stop.abort();
+      };
+      const options: WorkerOptions = {
+        connection,
+        log: region.log.name,
+        shards,
+        store: wrap?.(store, kill) ?? store,
+        tenant: "acme",
+        region: "us-east",
+        currency: "GBP",
+        logger,
+        signal: stop.signal,
+        ackWaitMs: 1_000,
+      };
+      const worker = kind === "payment" ? startPaymentWorker(options) : startReviewWorker(options);
+      return {
+        worker,
+        kill,
+        async [Symbol.asyncDispose]() {
+          await worker[Symbol.asyncDispose]();
+          await connection.close();
+        },
+      };
+    },
+    async order(id, changes = {}) {
+      const item = { product_code: "85123A", name: "LANTERN", unit_price: "2.50", quantity: 2 };
+      const order = { order_id: id, customer_id: "1", items: [item], amount: "5.00", currency: "GBP", ...changes };
+      const data = new TextEncoder().encode(JSON.stringify(order));
+      const event = { id: `created-${id}`, type: "order.created", data };
+      await store.append({ stream: `order-${id}`, expected: "no-stream", events: [event] });
+    },
+    async history(id) {
+      const types: string[] = [];
+      for await (const { type } of store.readStream(`order-${id}`)) types.push(type.slice("order.".length));
+      return types;
+    },
+    async ledger() {
+      const text = await readFile(ledgerFile, "utf8").catch(() => "");
+      return text
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as LedgerLine);
+    },
+    async [Symbol.asyncDispose]() {
+      await process[Symbol.asyncDispose]();
+      await region[Symbol.asyncDispose]();
+      await nats[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

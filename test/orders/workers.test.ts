@@ -1,0 +1,226 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { silent } from "../../mesh/logger.ts";
+import { logSubject } from "../../mesh/subjects.ts";
+import { declines } from "../../orders/workers/provider.ts";
+import { hashShard } from "../../store/ids.ts";
+import { eventually } from "../mesh/eventually.ts";
+import { openWorkshop, type WorkOptions, type Workshop } from "./mesh.ts";
+
+setDefaultTimeout(60_000);
+
+/** Ids by what the provider's rule does with them. */
+const ids = Array.from({ length: 400 }, (_, n) => `o-${n}`);
+const solvent = ids.filter((id) => !declines(id));
+const insolvent = ids.filter(declines);
+
+const approved = ["created", "payment-debited", "approved"];
+const unpaid = ["created", "payment-declined", "rejected"];
+const refunded = ["created", "payment-debited", "payment-refunded", "rejected"];
+const enormous = { items: [{ product_code: "1", name: "x", unit_price: "0.01", quantity: 20_000 }], amount: "200.00" };
+
+async function reaches(shop: Workshop, id: string, history: readonly string[]): Promise<void> {
+  let last: string[] = [];
+  try {
+    await eventually(
+      `${id} is ${history.at(-1)}`,
+      async () => {
+        last = await shop.history(id);
+        return last.length >= history.length;
+      },
+      30_000,
+    );
+  } finally {
+    expect([id, last]).toEqual([id, [...history]]);
+  }
+}
+
+/** In the ledger, each key was charged once, and refunded at most once. */
+async function expectLedger(shop: Workshop, expected: { charges: number; refunds: number }): Promise<void> {
+  const lines = await shop.ledger();
+  const keys = (kind: string) => lines.filter((line) => line.kind === kind).map((line) => line.key);
+  expect(new Set(keys("charge")).size).toBe(keys("charge").length);
+  expect({ charges: keys("charge").length, refunds: keys("refund").length }).toEqual(expected);
+}
+
+test("payment and review carry every order to its end: approved, declined, or refunded and rejected", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _payment = await shop.worker("payment");
+  await using _review = await shop.worker("review");
+  const good = solvent.slice(0, 60);
+  const large = solvent.slice(60, 65);
+  const poor = insolvent.slice(0, 5);
+  await Promise.all([
+    ...[...good, ...poor].map((id) => shop.order(id)),
+    ...large.map((id) => shop.order(id, enormous)),
+  ]);
+  for (const id of good) await reaches(shop, id, approved);
+  for (const id of poor) await reaches(shop, id, unpaid);
+  for (const id of large) await reaches(shop, id, refunded);
+  await expectLedger(shop, { charges: 70, refunds: 5 });
+});
+
+test("an event names its cause, and keeps the correlation of the order's first", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _payment = await shop.worker("payment");
+  await using _review = await shop.worker("review");
+  const id = solvent[0]!;
+  await shop.order(id);
+  await reaches(shop, id, approved);
+  const events = [];
+  for await (const event of shop.process.store.readStream(`order-${id}`)) events.push(event);
+  expect(events.map(({ causation }) => causation)).toEqual(["", events[0]!.id, events[1]!.id]);
+  expect(events.map(({ correlation }) => correlation)).toEqual(["", events[0]!.id, events[0]!.id]);
+  expect(events.map(({ actor }) => actor)).toEqual(["", "payment", "review"]);
+});
+
+/** The moments at which a worker dies, seen from the store it calls. */
+const crashes: readonly [sentence: string, wrap: NonNullable<WorkOptions["wrap"]>][] = [
+  [
+    "after it has called out, before its append",
+    (store, kill) => ({
+      ...store,
+      async append() {
+        await kill();
+        throw new Error("the process is gone");
+      },
+    }),
+  ],
+  [
+    "after its append, before the acknowledgement",
+    (store, kill) => ({
+      ...store,
+      async append(request, options) {
+        const result = await store.append(request, options);
+        await kill();
+        return result;
+      },
+    }),
+  ],
+  [
+    "while its append is under way",
+    (store, kill) => ({
+      ...store,
+      async append(request, options) {
+        const result = store.append(request, { priority: options?.priority ?? "worker" });
+        await kill();
+        return result;
+      },
+    }),
+  ],
+];
+
+for (const kind of ["payment", "review"] as const) {
+  for (const [sentence, wrap] of crashes) {
+    test(`the ${kind} worker that dies ${sentence} leaves nothing undone and nothing done twice`, async () => {
+      await using shop = await openWorkshop();
+      await using _provider = await shop.provider();
+      const [id, poor, large] = [solvent[0]!, insolvent[0]!, solvent[1]!];
+      const other = kind === "payment" ? "review" : "payment";
+      await using _other = await shop.worker(other);
+      {
+        await using dying = await shop.worker(kind, { wrap });
+        await Promise.all([shop.order(id), shop.order(poor), shop.order(large, enormous)]);
+        await dying.worker.done;
+      }
+      await using _second = await shop.worker(kind);
+      await reaches(shop, id, approved);
+      await reaches(shop, poor, unpaid);
+      await reaches(shop, large, refunded);
+      await expectLedger(shop, { charges: 3, refunds: 1 });
+    });
+  }
+
+  test(`two ${kind} workers of the same shards at once do everything once`, async () => {
+    await using shop = await openWorkshop();
+    await using _provider = await shop.provider();
+    await using _other = await shop.worker(kind === "payment" ? "review" : "payment");
+    await using _first = await shop.worker(kind);
+    await using _second = await shop.worker(kind);
+    const some = solvent.slice(0, 40);
+    await Promise.all(some.map((id) => shop.order(id)));
+    for (const id of some) await reaches(shop, id, approved);
+    await expectLedger(shop, { charges: 40, refunds: 0 });
+  });
+}
+
+test("without a provider no order ends; when it comes, all do", async () => {
+  await using shop = await openWorkshop();
+  await using payment = await shop.worker("payment");
+  await using _review = await shop.worker("review");
+  const some = solvent.slice(0, 5);
+  await Promise.all(some.map((id) => shop.order(id)));
+  await eventually("payment tries again", () => payment.worker.counts().retried >= 10);
+  for (const id of some) expect(await shop.history(id)).toEqual(["created"]);
+  await using _provider = await shop.provider();
+  for (const id of some) await reaches(shop, id, approved);
+  await expectLedger(shop, { charges: 5, refunds: 0 });
+});
+
+test("workers go on through SIGKILL of the nats-server", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _payment = await shop.worker("payment");
+  await using _review = await shop.worker("review");
+  const [before, after] = [solvent.slice(0, 30), solvent.slice(30, 40)];
+  await Promise.all(before.map((id) => shop.order(id)));
+  await shop.nats.restart();
+  await eventually(
+    "orders are taken again",
+    async () => {
+      await Promise.all(after.map((id) => shop.order(id)));
+      return true;
+    },
+    30_000,
+  );
+  for (const id of [...before, ...after]) await reaches(shop, id, approved);
+  await expectLedger(shop, { charges: 40, refunds: 0 });
+});
+
+test("a worker that starts in the middle of a log finds its place, and passes over strays with an alarm", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  const [first, second, third] = solvent as [string, string, string];
+  const name = shop.region.log.name;
+  const shard = hashShard(`order-${second}`, 4);
+  {
+    await using _payment = await shop.worker("payment");
+    await shop.order(first);
+    await reaches(shop, first, ["created", "payment-debited"]);
+  }
+  await shop.order(second);
+  const alarms: string[] = [];
+  const logger = { ...silent, error: (_: object, message: string) => void alarms.push(message) };
+  const { nc } = shop.process.connection.wire;
+  // A stranger's message, and a batch of the log sent once more with its last byte changed.
+  nc.publish(logSubject(name, shard), new TextEncoder().encode("not a batch"));
+  const last = (await shop.region.log.lastMessage(shard))!;
+  nc.publish(logSubject(name, shard), last.data.with(last.data.length - 1, last.data.at(-1)! ^ 1));
+  await nc.flush();
+  await using _payment = await shop.worker("payment", { logger });
+  await using _review = await shop.worker("review");
+  await reaches(shop, second, approved);
+  await shop.order(third);
+  for (const id of [first, third]) await reaches(shop, id, approved);
+  expect(alarms.filter((text) => text.includes("is skipped"))).toHaveLength(2);
+  await expectLedger(shop, { charges: 3, refunds: 0 });
+});
+
+test("data that is no order, and streams that are none, are passed over", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  const warnings: string[] = [];
+  const logger = { ...silent, warn: (_: object, message: string) => void warnings.push(message) };
+  await using payment = await shop.worker("payment", { logger });
+  await using _review = await shop.worker("review");
+  await shop.order("nonsense", { amount: 5 });
+  const event = { id: "1", type: "order.created", data: new TextEncoder().encode("{}") };
+  await shop.process.store.append({ stream: "thing-1", expected: "no-stream", events: [event] });
+  await shop.order(solvent[0]!);
+  await reaches(shop, solvent[0]!, approved);
+  await eventually("the nonsense was seen", () => warnings.some((text) => text.includes("order-nonsense")));
+  expect(await shop.history("nonsense")).toEqual(["created"]);
+  expect(payment.worker.counts().putOff).toBe(0);
+  await expectLedger(shop, { charges: 1, refunds: 0 });
+});
