@@ -34,12 +34,12 @@ export function serverPath(): Promise<string> {
 
 /** `config` is added to the configuration file. */
 export async function startNats(
-  options: { jetstream?: boolean; domain?: string; config?: string } = {},
+  options: { jetstream?: boolean; domain?: string; config?: string; storage?: string } = {},
 ): Promise<NatsServer> {
   const dir = await mkdtemp(join(tmpdir(), "meridian-nats-"));
   const port = await freePort();
   const domain = options.domain ?? "us-east";
-  const jetstream = `jetstream { store_dir: "${dir}", domain: ${domain}, sync_interval: always, max_file: 1GB }\n`;
+  const jetstream = `jetstream { store_dir: "${dir}", domain: ${domain}, sync_interval: always, max_file: ${options.storage ?? "1GB"} }\n`;
   const text = `server_name: test-${port}
 listen: "127.0.0.1:${port}"
 max_payload: 8MB
