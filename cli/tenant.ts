@@ -3,6 +3,7 @@ import type { Connection } from "../mesh/connection.ts";
 import { leaseDefaults, openLeases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import { mirrorLag } from "../mesh/streams.ts";
+import { leaseBucket } from "../mesh/subjects.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import { createArchive } from "../projections/archive.ts";
 import { createOrderQueries } from "../projections/queries.ts";
@@ -30,9 +31,6 @@ export interface TenantProcess extends AsyncDisposable {
   check(): string;
   status(): Promise<object>;
 }
-
-/** Bucket in which the processes of a region agree who works on what. */
-const leaseBucket = "leases";
 
 /** Opens everything of one tenant that the process's roles need; resolves when it can append and projects. */
 export async function openTenant(around: Surroundings, tenant: Tenant, halt: AbortSignal): Promise<TenantProcess> {

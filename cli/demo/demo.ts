@@ -40,7 +40,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   const binary = await findServer({ cacheDir: join(cacheFolder(process.env), "bin"), logger });
   voice.step(`nats-server ${binary.version}: ${binary.path} (${binary.source})`);
   const prepared = await prepareMesh(files, options.ports);
-  await checkPorts(portsOf(prepared.mesh), "127.0.0.1");
+  await checkPorts(portsOf(prepared), "127.0.0.1");
   voice.step(`keys, credentials and server configurations are in ${files.dir}`);
 
   await using supervisor = createSupervisor(files.dir);
@@ -106,7 +106,7 @@ async function prepareDatabases(
     const url = await postgres.createDatabase(databaseName(name), signal);
     await using database = openDatabase({ url, application: "meridian demo", logger });
     await migrate(database, { logger, signal });
-    writeRegionFile(files, mesh, name, url);
+    writeRegionFile(files, name, url);
   }
 }
 

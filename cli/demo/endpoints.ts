@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { writeFileAtomic } from "../write-file.ts";
 import type { ProcessReport } from "./supervised.ts";
-import { writeFileAtomic } from "./write-file.ts";
 
 export interface RegionEndpoints {
   readonly http: string;

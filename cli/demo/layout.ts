@@ -17,24 +17,15 @@ export function cacheFolder(environment: NodeJS.ProcessEnv): string {
 export interface Layout {
   readonly dir: string;
   readonly mesh: string;
-  readonly keys: string;
-  readonly credentials: string;
-  readonly tokenKey: { readonly public: string; readonly private: string };
-  readonly tokens: string;
   readonly postgres: string;
   readonly provider: string;
   region(name: string): string;
 }
 
 export function layout(dir: string): Layout {
-  const keys = join(dir, "keys");
   return {
     dir,
     mesh: join(dir, "mesh.toml"),
-    keys,
-    credentials: join(dir, "credentials"),
-    tokenKey: { public: join(keys, "tokens.public.jwk"), private: join(keys, "tokens.private.jwk") },
-    tokens: join(keys, "tokens.json"),
     postgres: join(dir, "postgres"),
     provider: join(dir, "provider"),
     region: (name) => join(dir, `${name}.toml`),

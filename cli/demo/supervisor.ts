@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { CliError } from "../error.ts";
 import { limits } from "../limits.ts";
+import { writeFileAtomic } from "../write-file.ts";
 import { isAlive, type ProcessId, signalProcess } from "./process-id.ts";
 import { type ProcessReport, type ProcessSpec, type Supervised, supervise } from "./supervised.ts";
 import { startWarden } from "./warden.ts";
-import { writeFileAtomic } from "./write-file.ts";
 
 /** Starts processes, watches over them, and stops all that it started, by pid. */
 export interface Supervisor extends AsyncDisposable {

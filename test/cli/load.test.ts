@@ -128,7 +128,7 @@ test("a region that is down holds nobody else up, and gets its orders when it co
   const east = gateway((body) => accept(body.order_id!));
   const load = startLoad({
     orders: lines(...["1", "2", "3"].flatMap((id) => [order(`w${id}`, "west"), order(`e${id}`, "east")])),
-    regions: new Map([
+    regions: new Map<string, { http: string }>([
       ["east", east],
       ["west", { http: `http://127.0.0.1:${port}` }],
     ]),

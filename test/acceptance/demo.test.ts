@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Endpoints } from "../../cli/demo/endpoints.ts";
+import { startTime } from "../../cli/demo/process-id.ts";
+import { silent } from "../../mesh/logger.ts";
+import { openDatabase } from "../../projections/database.ts";
+import { until } from "../cli/until.ts";
+import { demoFolder, lastLine, type RunningDemo, readEndpoints, realOrders, runDemo } from "./demo-process.ts";
+import { expectedHomes } from "./expected.ts";
+
+const limitMs = 180_000;
+const lines = realOrders(300);
+const regions = ["us-east", "eu-west", "ap-south"];
+
+/** What the demo must say of these orders, whoever runs its regions. */
+function expectSummary(demo: RunningDemo): void {
+  const homes = expectedHomes(lines);
+  const summary = lastLine(demo.output().out);
+  expect(Object.keys(summary)).toEqual(["seconds", "lost", "duplicated", "regions"]);
+  expect({ lost: summary.lost, duplicated: summary.duplicated }).toEqual({ lost: 0, duplicated: 0 });
+  expect(summary.seconds).toBeGreaterThan(0);
+  expect(Object.keys(summary.regions).sort()).toEqual([...regions].sort());
+  for (const region of regions) {
+    expect({ region, ...summary.regions[region] }).toEqual({
+      region,
+      acknowledged: homes[region]!.received,
+      database: homes,
+    });
+  }
+}
+
+test(
+  "the demo carries 300 real orders through three regions and reads them back from every database",
+  async () => {
+    using folder = demoFolder(lines);
+    const demo = await runDemo(folder, ["--exit", "--json"]);
+    const code = await demo.ended;
+    expect({ code, errors: code === 0 ? "" : demo.output().err }).toEqual({ code: 0, errors: "" });
+    expectSummary(demo);
+    const pids = readEndpoints(folder).processes.map(({ pid }) => startTime(pid));
+    expect(pids.filter((started) => started !== undefined)).toEqual([]);
+  },
+  limitMs,
+);
+
+test(
+  "the same with the regions' processes on Deno",
+  async () => {
+    using folder = demoFolder(lines);
+    const demo = await runDemo(folder, ["--exit", "--json", "--runtime", "deno"]);
+    const code = await demo.ended;
+    expect({ code, errors: code === 0 ? "" : demo.output().err }).toEqual({ code: 0, errors: "" });
+    expectSummary(demo);
+  },
+  limitMs,
+);
+
+/** One demo that stays up, for what is asked of a running one; the tests below stand in their order. */
+const folder = demoFolder(lines);
+let demo: RunningDemo;
+let endpoints: Endpoints;
+
+beforeAll(async () => {
+  demo = await runDemo(folder, ["--json"]);
+  await until(
+    "the summary is there",
+    () => demo.output().out.includes('"lost"') || demo.child.exitCode !== null,
+    limitMs,
+  );
+  endpoints = readEndpoints(folder);
+}, limitMs);
+
+afterAll(async () => {
+  demo.child.kill("SIGINT");
+  await demo.ended;
+  rmSync(folder.dir, { recursive: true, force: true });
+}, limitMs);
+
+const authorization = (tenant: string, kind: string) => ({
+  authorization: `Bearer ${endpoints.tokens[tenant]![kind]}`,
+});
+
+test("endpoints.json leads to every gateway: an order is there in all three, and a token does what its scope says", async () => {
+  const { order_id: id } = JSON.parse(lines[0]!) as { order_id: string };
+  for (const region of regions) {
+    const { http } = endpoints.regions[region]!;
+    const found = await fetch(`${http}/v1/orders/${id}`, { headers: authorization("acme", "read") });
+    expect({ region, status: found.status }).toEqual({ region, status: 200 });
+    expect(await found.json()).toMatchObject({ order_id: id });
+    const refused = await fetch(`${http}/v1/orders`, {
+      method: "POST",
+      headers: authorization("acme", "read"),
+      body: lines[0]!,
+    });
+    expect(refused.status).toBe(403);
+    expect((await fetch(`${http}/v1/orders/${id}`)).status).toBe(401);
+  }
+});
+
+test("endpoints.json leads to every database, which holds what the orders say, of both tenants", async () => {
+  const homes = expectedHomes(lines);
+  for (const region of regions) {
+    await using database = openDatabase({ url: endpoints.regions[region]!.database, logger: silent });
+    const rows = await database.query(
+      "select l.tenant, l.home, count(*)::int4 as orders, sum(o.amount)::text as amount from orders o join logs l on l.log = o.log group by 1, 2",
+    );
+    const acme = rows
+      .filter((row) => row.tenant === "acme")
+      .map((row) => [row.home, { orders: row.orders, amount: row.amount }]);
+    expect(Object.fromEntries(acme)).toEqual(
+      Object.fromEntries(
+        Object.entries(homes).map(([home, { received, amount }]) => [home, { orders: received, amount }]),
+      ),
+    );
+    const globex = rows.filter((row) => row.tenant === "globex").reduce((sum, row) => sum + Number(row.orders), 0);
+    expect(globex).toBe(100);
+  }
+});
+
+test("a process that is killed comes back, and endpoints.json shows it", async () => {
+  const before = endpoints.processes.find(({ name }) => name === "eu-west")!;
+  process.kill(before.pid, "SIGKILL");
+  await until(
+    "eu-west runs again",
+    () => {
+      const now = readEndpoints(folder).processes.find(({ name }) => name === "eu-west")!;
+      return now.pid !== before.pid && now.state === "running" && now.restarts === 1;
+    },
+    30_000,
+  );
+  const { http } = endpoints.regions["eu-west"]!;
+  const answer = await fetch(`${http}/v1/orders?limit=1`, { headers: authorization("acme", "read") });
+  expect(answer.status).toBe(200);
+}, 60_000);
+
+test("a second demo in the same folder is refused in one clear line", () => {
+  const program = join(import.meta.dir, "..", "..", "cli", "meridian.ts");
+  const second = spawnSync(process.execPath, [program, "demo", "--dir", folder.dir, "--exit"], { encoding: "utf8" });
+  expect(second.status).toBe(3);
+  expect(second.stderr).toBe(
+    `meridian: cannot start a demo in ${folder.dir}: process ${demo.child.pid} runs one there; stop it, or give --dir and --ports of your own\n`,
+  );
+});
+
+test(
+  "Ctrl-C leaves no process behind, and a new start in the same folder has everything",
+  async () => {
+    const pids = readEndpoints(folder).processes.map(({ pid }) => pid);
+    expect(pids.map(startTime)).not.toContain(undefined);
+    demo.child.kill("SIGINT");
+    expect(await demo.ended).toBe(0);
+    expect(pids.map(startTime).filter((started) => started !== undefined)).toEqual([]);
+
+    demo = await runDemo(folder, ["--exit", "--json"]);
+    expect(await demo.ended).toBe(0);
+    expectSummary(demo);
+  },
+  limitMs,
+);

@@ -1,0 +1,68 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadRegionConfig, roles } from "../../cli/config.ts";
+
+const configs = join(import.meta.dir, "..", "..", "configs");
+const dir = mkdtempSync(join(tmpdir(), "meridian-config-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+writeFileSync(join(dir, "mesh.toml"), readFileSync(join(configs, "mesh.toml")));
+function load(text: string, environment: Record<string, string> = {}) {
+  const file = join(dir, "region.toml");
+  writeFileSync(file, text);
+  return loadRegionConfig(file, environment);
+}
+
+const minimal = 'region = "us-east"\n[database]\nurl = "postgres://x@localhost/us_east"\n';
+
+test("the shipped files say nothing but the defaults, and every setting stands in them", () => {
+  for (const region of ["us-east", "eu-west", "ap-south"]) {
+    const file = join(configs, `${region}.toml`);
+    const shipped = loadRegionConfig(file, {});
+    // With every commented setting switched on: all are known, and none changes anything.
+    const text = readFileSync(file, "utf8").replace(/^# (\w+ = .*)$/gm, "$1");
+    const written = load(text);
+    const paths = { file: "", nats: { ...shipped.nats, credentials: "" }, tokens: {} };
+    expect({ ...written, ...paths, mesh: undefined }).toEqual({ ...shipped, ...paths, mesh: undefined });
+    expect(shipped.region.name).toBe(region);
+    expect([...shipped.roles]).toEqual([...roles]);
+  }
+});
+
+test("a setting that is not known is refused by name, with its file and what there is", () => {
+  expect(() => load(`${minimal}\n[http]\nprot = 1\n`)).toThrow(
+    /region\.toml: http\.prot is not a setting; here are: host, port/,
+  );
+  expect(() => load(`colour = "red"\n${minimal}`)).toThrow(/colour is not a setting/);
+});
+
+test("a value that breaks its rule is refused with the rule and the value", () => {
+  expect(() => load(`${minimal}\n[http]\nport = 70000\n`)).toThrow(
+    "http.port must be a whole number from 0 to 65535, not 70000",
+  );
+  expect(() => load(`roles = ["gatway"]\n${minimal}`)).toThrow('"gatway" is not a role; there are gateway, store');
+  expect(() => load('region = "mars"\n[database]\nurl = "x"')).toThrow(
+    /region mars is not in .*mesh\.toml: us-east, eu-west, ap-south/,
+  );
+  expect(() => load('region = "us-east"\n')).toThrow("database.url is missing");
+  expect(() => load(`${minimal}\n[open]\nenabled = true\ntenant = "nobody"\n`)).toThrow(
+    "open.tenant nobody is not a tenant: acme, globex",
+  );
+  expect(() => load("region = [\n")).toThrow(/region\.toml, line \d+, column \d+/);
+});
+
+test("the environment stands above the file", () => {
+  const config = load(minimal, {
+    MERIDIAN_DATABASE_URL: "postgres://y",
+    MERIDIAN_HTTP_PORT: "0",
+    MERIDIAN_ROLES: "gateway,store",
+  });
+  expect(config.database.url).toBe("postgres://y");
+  expect(config.http.port).toBe(0);
+  expect([...config.roles]).toEqual(["gateway", "store"]);
+  expect(() => load(minimal, { MERIDIAN_HTTP_PORT: "many" })).toThrow(
+    'http.port must be a whole number from 0 to 65535, not "many"',
+  );
+});
