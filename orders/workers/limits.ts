@@ -22,6 +22,8 @@ export const limits = {
   laterMs: 30_000,
   /** Before a consumer that broke down is opened again. */
   reopenMs: 1_000,
+  /** A worker that is to stop waits so long for what it has begun; what takes longer is delivered again. */
+  stopMs: 3_000,
   /** Streams asked for at a time when a batch must be confirmed by the store. */
   confirmationsAtOnce: 16,
   /** Requests that the provider works on at a time for one connection; the disk takes them in groups. */

@@ -137,7 +137,8 @@ async function workLog(log: Log, shard: number, trust: Trust, shared: Shared): P
       await ahead.below();
     }
   } finally {
-    await Promise.all(running);
+    const ended = Promise.all(running);
+    await (signal.aborted ? Promise.race([ended, sleep(limits.stopMs)]) : ended);
     stopSigns();
   }
 }

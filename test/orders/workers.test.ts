@@ -4,6 +4,7 @@ import { logSubject } from "../../mesh/subjects.ts";
 import { declines } from "../../orders/workers/provider.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
+import { openRegion } from "../store/region.ts";
 import { openWorkshop, type WorkOptions, type Workshop } from "./mesh.ts";
 
 setDefaultTimeout(60_000);
@@ -181,7 +182,7 @@ test("workers go on through SIGKILL of the nats-server", async () => {
 test("a worker that starts in the middle of a log finds its place, and passes over strays with an alarm", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
-  const [first, second, third] = solvent as [string, string, string];
+  const [first, second, third, foreign] = solvent as [string, string, string, string];
   const name = shop.region.log.name;
   const shard = hashShard(`order-${second}`, 4);
   {
@@ -193,19 +194,29 @@ test("a worker that starts in the middle of a log finds its place, and passes ov
   const alarms: string[] = [];
   const logger = { ...silent, error: (_: object, message: string) => void alarms.push(message) };
   const { nc } = shop.process.connection.wire;
-  // A stranger's message, and a batch of the log sent once more with its last byte changed.
+  // A stranger's message, a damaged batch, and a sound one of another log: it decodes, but is not of this chain.
   nc.publish(logSubject(name, shard), new TextEncoder().encode("not a batch"));
   const last = (await shop.region.log.lastMessage(shard))!;
   nc.publish(logSubject(name, shard), last.data.with(last.data.length - 1, last.data.at(-1)! ^ 1));
+  nc.publish(logSubject(name, shard), await batchOfAnotherLog(shop, foreign));
   await nc.flush();
   await using _payment = await shop.worker("payment", { logger });
   await using _review = await shop.worker("review");
   await reaches(shop, second, approved);
   await shop.order(third);
   for (const id of [first, third]) await reaches(shop, id, approved);
-  expect(alarms.filter((text) => text.includes("is skipped"))).toHaveLength(2);
+  expect(alarms.filter((text) => text.includes("is skipped"))).toHaveLength(3);
+  expect(shop.history(foreign)).rejects.toThrow();
   await expectLedger(shop, { charges: 3, refunds: 0 });
 });
+
+async function batchOfAnotherLog(shop: Workshop, id: string): Promise<Uint8Array> {
+  await using region = await openRegion(shop.nats.url);
+  await using process = await region.process();
+  const event = { id: "1", type: "order.created", data: new TextEncoder().encode("{}") };
+  await process.store.append({ stream: `order-${id}`, expected: "no-stream", events: [event] });
+  return (await region.log.lastMessage(hashShard(`order-${id}`, 4)))!.data;
+}
 
 test("data that is no order, and streams that are none, are passed over", async () => {
   await using shop = await openWorkshop();
