@@ -5,7 +5,7 @@ import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { createReplies, type Replies } from "./replies.ts";
-import { replyPrefix } from "./subjects.ts";
+import { localApi, replyPrefix } from "./subjects.ts";
 
 /** One connection of a tenant's role to the servers of its region. */
 export interface Connection extends AsyncDisposable {
@@ -194,5 +194,6 @@ async function watchStatus(nc: NatsConnection, o: ConnectionOptions, link: LinkS
 function refused(status: Status, o: ConnectionOptions, replies: Replies): void {
   const context = status.permissionContext;
   o.logger.warn({ connection: o.name, code: status.data, ...context }, "NATS refused an operation");
-  if (context?.operation === "publish") replies.refuse(context.subject, "the role's permissions forbid it");
+  if (context?.operation !== "publish") return;
+  replies.refuse((asked) => asked === context.subject || localApi(asked) === context.subject);
 }

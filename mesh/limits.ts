@@ -76,3 +76,16 @@ export const originTimeoutMs = 3_000;
 export const versionTimeoutMs = 10_000;
 /** `go install` on two slow cores with an empty module cache takes about two minutes. */
 export const buildTimeoutMs = 15 * 60_000;
+
+/** A tenant in one server: connections of a few processes and their operators; what a runaway client may open. */
+export const tenantConnectionsMax = 1_000;
+export const tenantSubscriptionsMax = 100_000;
+/** Links of a tenant's account at a hub, a region: one, and one that is not yet known to be dead. */
+export const tenantLeafsPerRegionMax = 3;
+/** Streams and consumers of a tenant in one region: logs with their mirrors and generations, and readers. */
+export const tenantStreamsMax = 256;
+export const tenantConsumersMax = 4_096;
+/** Nothing of ours is stored in memory; ephemeral consumers keep their state there. */
+export const tenantMemoryBytesMax = 64 * 1024 * 1024;
+/** JetStream's memory of one server, for all tenants. */
+export const serverMemoryBytesMax = 512 * 1024 * 1024;

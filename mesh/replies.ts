@@ -21,8 +21,8 @@ export interface Replies {
   ask(subject: string, data: Uint8Array, options: AskOptions): Promise<Msg>;
   /** Ends everything that waits: its outcome is unknown. */
   interrupt(reason: string): void;
-  /** The server refused a publish to `subject`. */
-  refuse(subject: string, reason: string): void;
+  /** The server refused, for want of rights, what was asked of the subjects that `isIt` names. */
+  refuse(isIt: (subject: string) => boolean): void;
 }
 
 interface Waiting {
@@ -102,9 +102,10 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
         found?.reject(new MeshError("timeout", `${reason} before ${found.subject} answered`));
       }
     },
-    refuse(subject, reason) {
-      for (const [token, found] of [...waiting]) {
-        if (found.subject === subject) take(token)?.reject(new MeshError("refused", `${subject}: ${reason}`));
+    refuse(isIt) {
+      for (const [token, { subject }] of [...waiting]) {
+        if (!isIt(subject)) continue;
+        take(token)?.reject(new MeshError("refused", `${subject}: the role's permissions forbid it`));
       }
     },
   };

@@ -35,7 +35,9 @@ export const replyPrefix = (region: string): string => `_REPLY.${region}`;
 export const api = {
   prefix: (domain: string) => `$JS.${domain}.API`,
   streamCreate: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.CREATE.${stream}`,
-  streamUpdate: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.UPDATE.${stream}`,
+  accountInfo: (domain: string) => `$JS.${domain}.API.INFO`,
+  streamNames: (domain: string) => `$JS.${domain}.API.STREAM.NAMES`,
+  streamList: (domain: string) => `$JS.${domain}.API.STREAM.LIST`,
   streamInfo: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.INFO.${stream}`,
   messageGet: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.MSG.GET.${stream}`,
   directGet: (domain: string, stream: string) => `$JS.${domain}.API.DIRECT.GET.${stream}`,
@@ -43,6 +45,9 @@ export const api = {
     `$JS.${domain}.API.CONSUMER.CREATE.${stream}.${consumer}${filter === undefined ? "" : `.${filter}`}`,
   consumerInfo: (domain: string, stream: string, consumer: string) =>
     `$JS.${domain}.API.CONSUMER.INFO.${stream}.${consumer}`,
+  consumerReset: (domain: string, stream: string, consumer: string) =>
+    `$JS.${domain}.API.CONSUMER.RESET.${stream}.${consumer}`,
+  consumerNames: (domain: string, stream: string) => `$JS.${domain}.API.CONSUMER.NAMES.${stream}`,
   consumerList: (domain: string, stream: string) => `$JS.${domain}.API.CONSUMER.LIST.${stream}`,
   consumerNext: (domain: string, stream: string, consumer: string) =>
     `$JS.${domain}.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
@@ -57,8 +62,35 @@ export const mirrorSubject = (target: string, stream: string): string => `mirror
 /** A worker's durable consumer of one shard. */
 export const workerConsumer = (durable: string, shard: number): string => `${durable}_${shard}`;
 
+/** Workers that have durable consumers, by the names that they consume under. */
+export const workers = ["payment", "review", "saga"] as const;
+
+/** The bucket of a region's leases. */
+export const leaseBucket = "leases";
+
 /** Leases are a JetStream KV bucket, so that `nats kv` shows them. */
 export const leaseStream = (bucket: string): string => `KV_${bucket}`;
 export const leaseSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`;
 export const leaseSubjects = (bucket: string): string => `$KV.${bucket}.>`;
 export const leaseKey = (bucket: string, subject: string): string => subject.slice(`$KV.${bucket}.`.length);
+
+// Patterns for permissions only.
+
+/** The role's region: the server puts in the tag of the user. */
+export const taggedRegion = "{{tag(region)}}";
+export const anyInbox = "_INBOX.>";
+export const acknowledgements = "$JS.ACK.>";
+/** What servers say to each other about mirrors over the leafs: flow control, and the answers of API calls. */
+export const serverSubjects = { flowControl: "$JS.FC.>", answers: "$JSC.R.>" } as const;
+/**
+ * A server turns the API of its own domain into that without a domain, before it looks at the sender's rights: rights in
+ * the own region are given without. Leafs never carry it, so it cannot mean another region's.
+ */
+export const localApi = (subject: string): string => subject.replace(/^\$JS\.[^.]+\.API\./, "$JS.API.");
+export const systemSubjects = {
+  events: ["$SYS.ACCOUNT.>", "$SYS.SERVER.>"],
+  /** How a server with the full resolver asks others for accounts that it lacks. */
+  claimsQuestions: ["$SYS.REQ.CLAIMS.PACK", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP"],
+  answers: ["_INBOX.>", "$SYS._INBOX.>", "_R_.>"],
+  questions: "$SYS.REQ.>",
+} as const;
