@@ -17,7 +17,7 @@ interface FileOrder {
 }
 
 /** Percent of the orders that the provider declines, by FNV-1a of the order id modulo 100. */
-const declinedPercent = 5;
+const declinedPercent = 4;
 const bookkeeping = ["AMAZONFEE", "BANK CHARGES", "B", "D", "CRUK"];
 
 export function expectedHomes(lines: readonly string[]): Record<string, ExpectedHome> {
