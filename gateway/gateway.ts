@@ -109,7 +109,13 @@ function serve(app: Hono, logger: Logger, corsOrigins: readonly string[]): (requ
       const methods = table.methods(new URL(request.url).pathname);
       if (methods.length > 0) return cors.options(request, methods);
     }
-    const response = await app.fetch(request);
+    let response: Response;
+    try {
+      response = await app.fetch(request);
+    } catch (error) {
+      // Hono passes on what is thrown and is no Error.
+      response = problemResponse(problemOf(error, logger));
+    }
     const origin = request.headers.get("origin");
     return origin === null ? response : cors.allow(response, origin);
   };

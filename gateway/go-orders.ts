@@ -3,6 +3,7 @@ import { fromGoOrder, goPointer, toGoOrder } from "../orders/go-order.ts";
 import { absentOrder, evolve, type OrderState } from "../orders/order.ts";
 import { decodeOrderEvent } from "../orders/order-events.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
+import { answerJson } from "./answer.ts";
 import { bodyKind, decodeText, readBody } from "./body.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
@@ -36,7 +37,7 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
       const { store } = caller.services;
       const first = taken.repeated ? await orderEvents(store, taken.id, [taken.home], { limit: 1 }) : [];
       const data = first.length > 0 ? createdText(first) : taken.data;
-      return Response.json(toGoOrder(data, "received"), { status: 201, headers });
+      return answerJson(toGoOrder(data, "received"), { status: 201, headers });
     } catch (error) {
       throw inGoFields(error);
     }
@@ -44,7 +45,7 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
 
   app.get("/api/orders/:id", async (context) => {
     const caller = await options.admission(context.req.raw.headers.get("authorization"), "orders:read");
-    return Response.json(await readGoOrder(caller, context.req.param("id"), options.places));
+    return answerJson(await readGoOrder(caller, context.req.param("id"), options.places));
   });
 }
 

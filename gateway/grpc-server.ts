@@ -1,5 +1,11 @@
 import { once as event } from "node:events";
-import { createServer, type Http2Session } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { RequestListener } from "./gateway.ts";
 import { drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
@@ -17,7 +23,10 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
   const sessions = new Set<Http2Session>();
   const server = createServer(
     { settings: { maxConcurrentStreams: sessionStreamsMax }, maxHeaderListPairs: headerPairsMax },
-    options.listener,
+    (request, response) => {
+      closeUnread(request, response);
+      options.listener(request, response);
+    },
   );
   server.on("session", (session) => {
     if (sessions.size >= sessionsMax) return session.destroy();
@@ -38,4 +47,18 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
     await within(closed, drainMs);
   });
   return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * A call that is refused before its body was read would hold its stream, and the client's upload, for ever: NO_ERROR
+ * after the answer tells the client to stop sending and to believe it (RFC 9113, 8.1).
+ */
+function closeUnread(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  const end = response.end.bind(response) as () => Http2ServerResponse;
+  response.end = () => {
+    end();
+    // Not "finish": on Bun it comes only once the request has ended, too.
+    if (!request.readableEnded) setImmediate(() => request.stream.close(constants.NGHTTP2_NO_ERROR));
+    return response;
+  };
 }

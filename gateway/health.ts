@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import { answerJson } from "./answer.ts";
 
 export interface Readiness {
   readonly ready: boolean;
@@ -9,9 +10,9 @@ export interface Readiness {
 /** `/healthz`: the process answers. `/readyz`: it can take orders; 503 where not. Neither needs a token. */
 export function mountHealthRoutes(app: Hono, ready: () => Readiness): void {
   const headers = { "cache-control": "no-store" };
-  app.get("/healthz", () => Response.json({ alive: true }, { headers }));
+  app.get("/healthz", () => answerJson({ alive: true }, { headers }));
   app.get("/readyz", () => {
     const readiness = ready();
-    return Response.json(readiness, { status: readiness.ready ? 200 : 503, headers });
+    return answerJson(readiness, { status: readiness.ready ? 200 : 503, headers });
   });
 }

@@ -1,6 +1,7 @@
 import type { Hono } from "hono";
 import { ProjectionError } from "../projections/error.ts";
 import { StoreError } from "../store/error.ts";
+import { answerJson } from "./answer.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
@@ -21,15 +22,15 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 
   app.get("/v1/orders", async (context) => {
     const request = context.req.raw;
-    return Response.json(await listOrders(await admit(request), request, options));
+    return answerJson(await listOrders(await admit(request), request, options));
   });
   app.get("/v1/orders/:id", async (context) => {
     const request = context.req.raw;
-    return Response.json(await readOneOrder(await admit(request), context.req.param("id"), request, options));
+    return answerJson(await readOneOrder(await admit(request), context.req.param("id"), request, options));
   });
   app.get("/v1/orders/:id/events", async (context) => {
     const request = context.req.raw;
-    return Response.json(await readEvents(await admit(request), context.req.param("id"), request, options));
+    return answerJson(await readEvents(await admit(request), context.req.param("id"), request, options));
   });
 }
 

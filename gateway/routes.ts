@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import type { Logger } from "../store/event-store.ts";
+import { answerJson } from "./answer.ts";
 import { GatewayError } from "./error.ts";
 import { problemTable } from "./problem-table.ts";
 import { type Problem, problemOf, problemResponse } from "./problems.ts";
@@ -46,6 +47,6 @@ export function mountProblems(app: Hono, logger: Logger): void {
       );
     }
     const { status, title, next } = kind;
-    return Response.json({ type: `/problems/${code}`, status, title, next });
+    return answerJson({ type: `/problems/${code}`, status, title, next });
   });
 }

@@ -17,15 +17,15 @@ export function mountRpc(app: Hono, options: RpcOptions): void {
 }
 
 async function serveCall(handler: UniversalHandler, request: Request): Promise<Response> {
-  const streams = handler.method.methodKind !== "unary";
-  const gone = streams ? new AbortController() : undefined;
+  const gone = handler.method.methodKind === "unary" ? undefined : new AbortController();
   const answer = await handler({
     httpVersion: "1.1",
     method: request.method,
     url: request.url,
     header: request.headers,
     body: readAll(request),
-    signal: gone === undefined ? request.signal : AbortSignal.any([request.signal, gone.signal]),
+    // A unary call is carried through, whoever still listens: it may have been recorded.
+    signal: gone?.signal ?? never,
   });
   const init = { status: answer.status, headers: answer.header };
   if (answer.body === undefined) return new Response(null, init);
@@ -34,6 +34,8 @@ async function serveCall(handler: UniversalHandler, request: Request): Promise<R
   for await (const part of answer.body) parts.push(part);
   return new Response(parts.length === 1 ? (parts[0] as BodyInit) : Buffer.concat(parts), init);
 }
+
+const never = new AbortController().signal;
 
 /** In one piece where the length is known and allowed; else as it comes, and connect stops at its limit. */
 async function* readAll(request: Request): AsyncIterable<Uint8Array> {

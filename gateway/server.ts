@@ -33,6 +33,8 @@ function serveBun(options: HttpOptions): RunningServer {
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
+    // Without it, two processes on one port would each get some of the connections, and nobody would be told.
+    reusePort: false,
     idleTimeout: idleTimeoutS,
     maxRequestBodySize: options.bodyBytesMax ?? requestBytesMax,
     // The page with the source that Bun shows for an uncaught error would tell too much.

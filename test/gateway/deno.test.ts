@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { EventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import { order } from "./harness.ts";
+
+test("the same gateway runs on Deno: HTTP, NDJSON, Connect, gRPC, a limit, and a graceful stop", async () => {
+  const child = Bun.spawn(
+    ["node_modules/.bin/deno", "run", "-A", "--no-check", "--node-modules-dir=manual", "test/gateway/deno-server.ts"],
+    { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+  );
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    const { http, grpc, token } = JSON.parse((await lines.read()).value!) as Record<"http" | "grpc" | "token", string>;
+    const authorization = `Bearer ${token}`;
+    const post = (body: string, type = "application/json") =>
+      fetch(`${http}/v1/orders`, { method: "POST", headers: { authorization, "content-type": type }, body });
+    const taken = await post(JSON.stringify(order));
+    expect([taken.status, await taken.json()]).toMatchObject([201, { amount: "35.64", revision: 0 }]);
+    const bulk = await post(`${JSON.stringify(order)}\n{}\n`, "application/x-ndjson");
+    expect(
+      (await bulk.text())
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).status),
+    ).toEqual([201, 422]);
+    expect((await post("x".repeat(600_000))).status).toBe(413);
+
+    const interceptors = [
+      (next: (request: never) => never) => (request: { header: Headers }) => {
+        request.header.set("authorization", authorization);
+        return next(request as never);
+      },
+    ] as never;
+    const transports = [
+      createConnectTransport({ baseUrl: http, interceptors }),
+      createGrpcTransport({ baseUrl: grpc, interceptors }),
+    ];
+    for (const [at, transport] of transports.entries()) {
+      const client = createClient(EventStore, transport);
+      const events = [{ id: "e1", type: "thing.made", data: new Uint8Array([1]) }];
+      expect(await client.append({ stream: `thing-${at}`, events })).toMatchObject({ lastRevision: 0n });
+      for await (const { notice } of client.subscribe({ streams: [`thing-${at}`] })) {
+        if (notice.case === "caughtUp") break;
+        expect(notice).toMatchObject({ case: "event", value: { id: "e1" } });
+      }
+    }
+    child.stdin.end();
+    expect((await lines.read()).value).toBe("stopped\n");
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill();
+  }
+}, 20_000);

@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { serveGrpc } from "../../gateway/grpc-server.ts";
+import { messageBytesMax } from "../../gateway/limits.ts";
+import { serveHttp } from "../../gateway/server.ts";
+import { EventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import { createHarness, listen, order, until } from "./harness.ts";
+
+test("a stop lets a request under way finish, and refuses new connections", async () => {
+  const harness = await createHarness();
+  const sockets = await listen(harness);
+  const { append } = harness.store;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let arrived = false;
+  harness.store.append = async (request, options) => {
+    arrived = true;
+    await promise;
+    return append(request, options);
+  };
+  const headers = { "content-type": "application/json", authorization: `Bearer ${harness.token}`, connection: "close" };
+  const pending = fetch(`${sockets.http}/v1/orders`, { method: "POST", headers, body: JSON.stringify(order) });
+  await until("the order has arrived", () => arrived);
+  const stopped = sockets[Symbol.asyncDispose]();
+  await until("new connections are refused", () =>
+    fetch(`${sockets.http}/healthz`).then(
+      () => false,
+      () => true,
+    ),
+  );
+  resolve();
+  expect((await pending).status).toBe(201);
+  await stopped;
+});
+
+test("closing twice is closing once", async () => {
+  const server = serveHttp({ fetch: async () => new Response("ok"), host: "127.0.0.1", port: 0 });
+  await Promise.all([server.close(), server.close()]);
+  await server.close();
+});
+
+test("a port that is taken is an error at once, on both servers", async () => {
+  const sockets = await listen(await createHarness());
+  const { gateway } = await createHarness();
+  const host = "127.0.0.1";
+  expect(() => serveHttp({ fetch: gateway.fetch, host, port: Number(new URL(sockets.http).port) })).toThrow("in use");
+  const grpc = serveGrpc({ listener: gateway.grpc, host, port: Number(new URL(sockets.grpc).port) });
+  await expect(grpc).rejects.toThrow(/in use|EADDRINUSE/);
+  await sockets[Symbol.asyncDispose]();
+});
+
+test("a gRPC call that is refused before its body was read does not hold its stream", async () => {
+  const harness = await createHarness();
+  const sockets = await listen(harness);
+  const client = createClient(EventStore, createGrpcTransport({ baseUrl: sockets.grpc }));
+  const events = [{ id: "e", type: "t", data: new Uint8Array(messageBytesMax) }];
+  await expect(client.append({ stream: "thing-1", events })).rejects.toThrow("[unauthenticated]");
+  const start = performance.now();
+  await sockets[Symbol.asyncDispose]();
+  expect(performance.now() - start).toBeLessThan(2_000);
+});
