@@ -10,13 +10,14 @@ where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
 
 /**
  * Keyset paging: each log gives its newest by its own index, and these few are merged. The row comparison ends with the
- * log, because one order id may stand in two homes.
+ * log, because one order id may stand in two homes. The time goes through text: as a timestamp the driver would make a
+ * Date of it, and lose the microseconds.
  */
 const page = (filter: string) => `select ${columns}
 from unnest($1::int4[]) as g (log) join logs l on l.log = g.log
 cross join lateral (
   select * from orders where orders.log = g.log
-    and (orders.recorded_at, orders.order_id, orders.log) < ($3::timestamptz, $4::text, $5::int4)${filter}
+    and (orders.recorded_at, orders.order_id, orders.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
   order by recorded_at desc, order_id desc limit $2::int4
 ) o order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 

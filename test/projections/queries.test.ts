@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { silent } from "../../mesh/logger.ts";
+import { type Database, openDatabase } from "../../projections/database.ts";
+import { ProjectionError } from "../../projections/error.ts";
+import { createOrderQueries, type OrderFilter } from "../../projections/queries.ts";
+import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
+import { parsePosition } from "../../store/position.ts";
+import { created, createMemoryLog, happened, startUs } from "./batches.ts";
+import { caughtUp, projectAll, run } from "./projection.ts";
+import { startPostgres, type TestPostgres } from "./server.ts";
+
+let postgres: TestPostgres;
+let url: string;
+let db: Database;
+beforeAll(async () => {
+  postgres = await startPostgres();
+  url = await postgres.createMigrated();
+  db = openDatabase({ url, logger: silent });
+});
+afterAll(async () => {
+  await db.close();
+  await postgres[Symbol.asyncDispose]();
+});
+
+async function pages(tenant: string, filter: Omit<OrderFilter, "cursor">): Promise<string[]> {
+  const queries = createOrderQueries(db, tenant);
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await queries.list({ ...filter, cursor });
+    expect(page.orders.length).toBeLessThanOrEqual(filter.limit);
+    seen.push(...page.orders.map((order) => `${order.home}/${order.order_id}`));
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return seen;
+}
+
+/** 60 orders in two homes; ids and times meet on purpose. */
+async function fill(tenant: string): Promise<string[]> {
+  const all: { place: string; us: number; id: string; log: number }[] = [];
+  for (const [number, home] of ["eu-west", "us-east"].entries()) {
+    const log = createMemoryLog({ tenant, home });
+    for (let at = 0; at < 30; at += 1) {
+      const id = `${(at * 7) % 30}`.padStart(2, "0");
+      const us = startUs + Math.floor(at / 4);
+      log.add(at % 4, [{ ...created({ id, customer: `c${at % 3}` }), recordedUs: us }]);
+      if (at % 2 === 0) log.add(at % 4, [happened(id, "order.payment-debited")]);
+      all.push({ place: `${home}/${id}`, us, id, log: number });
+    }
+    await projectAll(db, log, "orders");
+  }
+  all.sort((a, b) => b.us - a.us || (a.id < b.id ? 1 : a.id > b.id ? -1 : b.log - a.log));
+  return all.map(({ place }) => place);
+}
+
+test("pages follow each other newest first without a gap or a double, whatever the filter and the page's size", async () => {
+  const all = await fill("paging");
+  expect(all).toHaveLength(60);
+  for (const limit of [1, 7, 60, 500]) expect(await pages("paging", { limit })).toEqual(all);
+  const queries = createOrderQueries(db, "paging");
+  const rows = (await queries.list({ limit: 100 })).orders;
+  for (const filter of [
+    { customer_id: "c1" },
+    { status: "paid" },
+    { customer_id: "c2", status: "received" },
+    { region: "eu-west" },
+  ]) {
+    const { region: home, ...columns } = filter as Partial<OrderFilter>;
+    const wanted: [string, unknown][] = Object.entries({ ...columns, ...(home === undefined ? {} : { home }) });
+    const fitting = rows.filter((row) => wanted.every(([name, value]) => Object(row)[name] === value));
+    expect(fitting.length).toBeGreaterThan(5);
+    expect(await pages("paging", { limit: 4, ...filter })).toEqual(fitting.map((row) => `${row.home}/${row.order_id}`));
+  }
+});
+
+test("a page does not move when newer orders come in between", async () => {
+  const log = createMemoryLog({ tenant: "moving" });
+  for (let at = 0; at < 10; at += 1) log.add(0, [created({ id: `a${at}` })]);
+  await projectAll(db, log, "orders");
+  const queries = createOrderQueries(db, "moving");
+  const first = await queries.list({ limit: 5 });
+  for (let at = 0; at < 10; at += 1) log.add(0, [created({ id: `b${at}` })]);
+  await projectAll(db, log, "orders");
+  const second = await queries.list({ limit: 5, cursor: first.cursor! });
+  expect(second.orders.map((order) => order.order_id)).toEqual(["a4", "a3", "a2", "a1", "a0"]);
+  expect(second.cursor).toBeUndefined();
+});
+
+test("one tenant sees nothing of another's orders, by id, by list or by position", async () => {
+  const log = createMemoryLog({ tenant: "owner" });
+  log.add(0, [created({ id: "mine" })]);
+  await projectAll(db, log, "orders");
+  const stranger = createOrderQueries(db, "stranger");
+  expect(await stranger.order("mine")).toEqual([]);
+  expect((await stranger.list({ limit: 100 })).orders).toEqual([]);
+  const position = parsePosition((await createOrderQueries(db, "owner").order("mine"))[0]!.position);
+  expect(await codeOf(stranger.reached([position], { timeoutMs: 10 }))).toBe("not-replicated");
+});
+
+test("an id that stands in two homes is answered with both, or with the one asked for", async () => {
+  const queries = createOrderQueries(db, "paging");
+  expect((await queries.order("07")).map((order) => order.home)).toEqual(["eu-west", "us-east"]);
+  expect((await queries.order("07", { home: "us-east" })).map((order) => order.home)).toEqual(["us-east"]);
+  expect(await queries.order("07", { home: "ap-south" })).toEqual([]);
+  expect(await queries.order("no'such\"order")).toEqual([]);
+});
+
+test("a cursor that was not given out is refused", async () => {
+  const queries = createOrderQueries(db, "paging");
+  const { cursor } = await queries.list({ limit: 1 });
+  for (const text of ["", "x", "AAAA", `${cursor}!`, cursor!.slice(0, 10), "_".repeat(40)]) {
+    expect(await codeOf(queries.list({ limit: 1, cursor: text }))).toBe("cursor");
+  }
+});
+
+test("reached() waits for the orders shown, and says how far they are when it takes too long", async () => {
+  const log = createMemoryLog({ tenant: "waiting" });
+  await using running = run(db, log, "orders");
+  await caughtUp(running, log);
+  const queries = createOrderQueries(db, "waiting");
+  const at = (shard: number, sequence: number) => ({ log: log.key.identity, shard, sequence, index: 0 });
+  await queries.reached([at(0, 1), at(3, 4)], { timeoutMs: 1_000 });
+  const later = queries.reached([at(0, 1), at(2, 5)], { timeoutMs: 5_000 });
+  log.add(2, [created({ id: "1" })]);
+  await later;
+  const error = await queries.reached([at(0, 99), at(2, 5)], { timeoutMs: 50 }).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ProjectionError);
+  expect((error as ProjectionError).code).toBe("behind");
+  expect((error as ProjectionError).details.positions?.map((position) => position.sequence)).toEqual([1, 5]);
+});
+
+test("a position of a log that is not here, or of a generation that is gone, is told apart", async () => {
+  const log = createMemoryLog({ tenant: "gone" });
+  await projectAll(db, log, "orders");
+  const queries = createOrderQueries(db, "gone");
+  const position = { log: log.key.identity, shard: 0, sequence: 1, index: 0 };
+  expect(await codeOf(queries.reached([{ ...position, log: new Uint8Array(16) }], { timeoutMs: 10 }))).toBe(
+    "not-replicated",
+  );
+  await db.write("update logs set gone = true where tenant = 'gone'");
+  expect(await codeOf(queries.reached([position], { timeoutMs: 10 }))).toBe("gone");
+});
+
+test("two databases that follow the same logs come to the same summary, exact to the last digit", async () => {
+  const other = openDatabase({ url: await postgres.createMigrated(), logger: silent });
+  const logs = ["us-east", "ap-south"].map((home) => {
+    const log = createMemoryLog({ tenant: "sums", home });
+    const ids = Array.from({ length: 50 }, (_, at) => `${home}-${at}`);
+    log.addAll(
+      ids.map((id, at) => created({ id, amount: `${at}.0${at % 10}` })),
+      7,
+    );
+    log.addAll(
+      ids.map((id) => happened(id, "order.payment-debited")),
+      7,
+    );
+    log.addAll(
+      ids.slice(0, 40).map((id) => happened(id, "order.approved")),
+      7,
+    );
+    return log;
+  });
+  await projectAll(db, createMemoryLog({ tenant: "sums", home: "eu-west" }), "orders");
+  for (const log of logs) {
+    for (const database of [db, other]) {
+      await projectAll(database, log, "orders");
+      await projectAll(database, log, "archive");
+    }
+  }
+  const expected = { received: 50, paid: 10, approved: 40, rejected: 0, amount: "1227.25" };
+  const none = { received: 0, paid: 0, approved: 0, rejected: 0, amount: "0" };
+  expect(await readSummary(db, "sums")).toEqual({ "ap-south": expected, "eu-west": none, "us-east": expected });
+  expect(await readSummary(other, "sums")).toEqual({ "ap-south": expected, "us-east": expected });
+  expect(await readStatusCounts(db, "sums")).toEqual({
+    "ap-south": { paid: 10, approved: 40 },
+    "us-east": { paid: 10, approved: 40 },
+  });
+  const counts = { events: 140, revisions: 140, created: 50, streams: 50 };
+  expect(await readEventCounts(other, "sums")).toEqual({ "ap-south": counts, "us-east": counts });
+  const ids: string[] = [];
+  for await (const { home, orderId } of orderIds(db, "sums")) ids.push(`${home}/${orderId}`);
+  expect(new Set(ids).size).toBe(100);
+  expect(ids).toHaveLength(100);
+  await other.close();
+});
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return error instanceof ProjectionError ? error.code : `no ProjectionError: ${error}`;
+}

@@ -1,0 +1,47 @@
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { silent } from "../../mesh/logger.ts";
+import { openDatabase } from "../../projections/database.ts";
+import { allStatements, printSql } from "../../projections/print-sql.ts";
+import { askParser, isPinned } from "./accepted-sql.ts";
+import { startPostgres } from "./server.ts";
+
+test("all SQL passes CockroachDB's own parser", async () => {
+  const sql = await printSql();
+  if (await isPinned(sql)) return;
+  const { accepted, output } = await askParser(sql);
+  expect(output).toBe("");
+  expect(accepted).toBe(true);
+  throw new Error("the SQL changed and is accepted: run `bun test/projections/accepted-sql.ts` to write its checksum");
+}, 600_000);
+
+test("no statement is kept from the parser: every text of SQL in the sources is among those printed", async () => {
+  const folder = join(import.meta.dir, "..", "..", "projections");
+  const printed = [...(await allStatements()).values()].join("\n");
+  // What runs before there is a schema: the embedded server's own affairs.
+  const own = ["select 1", 'create database "'];
+  const missing: string[] = [];
+  const verbs = "(?:select|insert into|update|delete from|with|create|alter|drop|begin|truncate) ";
+  const pattern = new RegExp(`\`(${verbs}[^\`]*)\`|"(${verbs}[^"]*)"`, "g");
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".ts"))) {
+    const code = readFileSync(join(folder, file), "utf8").replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+    for (const match of code.matchAll(pattern)) {
+      // Up to the first part that is filled in.
+      const start = (match[1] ?? match[2]!).split("$" + "{")[0]!.trim();
+      if (!printed.includes(start) && !own.includes(start)) missing.push(`${file}: ${start.slice(0, 60)}`);
+    }
+  }
+  expect(missing).toEqual([]);
+});
+
+test("PostgreSQL takes every statement too", async () => {
+  await using postgres = await startPostgres();
+  await using db = openDatabase({ url: await postgres.createMigrated(), logger: silent });
+  const refused: string[] = [];
+  for (const [name, statement] of await allStatements()) {
+    if (statement.startsWith("create")) continue;
+    await db.write(`prepare "${name}" as ${statement}`).catch((error) => refused.push(`${name}: ${error}`));
+  }
+  expect(refused).toEqual([]);
+});
