@@ -32,7 +32,7 @@ export const limits = {
    * Least time between two writes of a shard, unless the queue is full: a statement costs the server about as much as
    * thirty rows, so a busy shard gathers. An idle one writes at once. The archive waits less: reads rest on it.
    */
-  gatherMs: { archive: 10, orders: 40 },
+  gatherMs: { archive: 10, orders: 100 },
   /** Migrations: how long a migrator holds the lease without renewing it, and how long the others wait in all. */
   migrationLeaseSeconds: 30,
   migrationWaitMs: 120_000,

@@ -1,11 +1,11 @@
-const columns = `o.log, l.home, l.identity, o.order_id, o.shard, o.customer_id, o.status, o.amount::text as amount, o.currency,
-  o.country, (extract(epoch from o.created_at) * 1000000)::int8 as created_us,
+const columns = `o.log, l.home, l.identity, o.order_id, o.shard, o.customer_id, s.status, o.amount::text as amount,
+  o.currency, o.country, (extract(epoch from o.created_at) * 1000000)::int8 as created_us,
   (extract(epoch from o.recorded_at) * 1000000)::int8 as recorded_us,
-  (extract(epoch from o.updated_at) * 1000000)::int8 as updated_us, o.revision, o.sequence, o.idx, o.body`;
+  (extract(epoch from s.updated_at) * 1000000)::int8 as updated_us, s.revision, s.sequence, s.idx, o.body`;
 
 /** In every home, the same id is another order. */
 export const orderById = `select ${columns}
-from orders o join logs l on l.log = o.log
+from orders o join order_states s on s.log = o.log and s.order_id = o.order_id join logs l on l.log = o.log
 where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
 
 /**
@@ -13,30 +13,37 @@ where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
  * log, because one order id may stand in two homes. The time goes through text: as a timestamp the driver would make a
  * Date of it, and lose the microseconds.
  */
-const page = (filter: string) => `select ${columns}
+const page = (table: string, filter: string) => `select ${columns}
 from unnest($1::int4[]) as g (log) join logs l on l.log = g.log
 cross join lateral (
-  select * from orders where orders.log = g.log
-    and (orders.recorded_at, orders.order_id, orders.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
-  order by recorded_at desc, order_id desc limit $2::int4
-) o order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
+  select t.log, t.order_id from ${table} where t.log = g.log
+    and (t.recorded_at, t.order_id, t.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
+  order by t.recorded_at desc, t.order_id desc limit $2::int4
+) p
+join orders o on o.log = p.log and o.order_id = p.order_id
+join order_states s on s.log = p.log and s.order_id = p.order_id
+order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 
-export const ordersByTime = page("");
-export const ordersByCustomer = page(" and orders.customer_id = $6");
-export const ordersByStatus = page(" and orders.status = $6");
-export const ordersByCustomerAndStatus = page(" and orders.customer_id = $6 and orders.status = $7");
+export const ordersByTime = page("orders t", "");
+export const ordersByCustomer = page("orders t", " and t.customer_id = $6");
+export const ordersByStatus = page("order_states t", " and t.status = $6");
+export const ordersByCustomerAndStatus = page(
+  "orders t join order_states x on x.log = t.log and x.order_id = t.order_id",
+  " and t.customer_id = $6 and x.status = $7",
+);
 
 /** Of each home, over all its generations here. `received` counts every order, whatever became of it. */
 export const summarizeOrders = `select l.home, count(o.order_id)::int8 as received,
-  count(case when o.status = 'paid' then 1 end)::int8 as paid,
-  count(case when o.status = 'approved' then 1 end)::int8 as approved,
-  count(case when o.status = 'rejected' then 1 end)::int8 as rejected,
+  count(case when s.status = 'paid' then 1 end)::int8 as paid,
+  count(case when s.status = 'approved' then 1 end)::int8 as approved,
+  count(case when s.status = 'rejected' then 1 end)::int8 as rejected,
   coalesce(sum(o.amount), 0)::text as amount
-from logs l left join orders o on o.log = l.log where l.tenant = $1 group by l.home order by l.home`;
+from logs l left join orders o on o.log = l.log left join order_states s on s.log = o.log and s.order_id = o.order_id
+where l.tenant = $1 group by l.home order by l.home`;
 
 /** For a live view: from the index alone. */
-export const countStatuses = `select l.home, o.status, count(*)::int8 as orders
-from logs l join orders o on o.log = l.log where l.tenant = $1 group by l.home, o.status`;
+export const countStatuses = `select l.home, s.status, count(*)::int8 as orders
+from logs l join order_states s on s.log = l.log where l.tenant = $1 group by l.home, s.status`;
 
 /** `created` above the orders, or `revisions` beside the events, says that something was recorded twice or is missing. */
 export const countEvents = `select home, sum(events)::int8 as events, sum(revisions)::int8 as revisions,

@@ -6,34 +6,39 @@ import { movesText } from "./order-status.ts";
 import type { ProjectionWriter } from "./writer.ts";
 
 /**
- * New rows and changes of rows in one INSERT: CockroachDB refuses two changes of one table in a statement. A change brings
- * a row whose other columns are never stored, because it is only brought where the order's row is there to take it.
+ * New states and changed ones are one INSERT: CockroachDB refuses two changes of one table in a statement. A change
+ * brings a row only where the order's is there to take it, so its `recorded_at` is never stored.
  */
 export const projectOrders = `with moved as (
   update checkpoints set sequence = $2::int8
   where log = $3::int4 and name = 'orders' and shard = $4::int2 and sequence = $1::int8 returning 1 as one
 ), bodies as materialized (
   select convert_to($5::text, 'UTF8') as joined
-), written as (
-  insert into orders (log, order_id, shard, customer_id, status, amount, currency, country, created_at, recorded_at,
-    updated_at, revision, sequence, idx, body)
-  select $3::int4, n.order_id, $4::int2, n.customer_id, n.status, n.amount, n.currency, n.country, n.created_at,
-    n.recorded_at, n.updated_at, n.revision, n.sequence, n.idx, convert_from(substr(b.joined, n.start, n.size), 'UTF8')
-  from moved, bodies b, unnest($6::text[], $7::text[], $8::timestamptz[], $9::int8[], $10::int8[], $11::int4[],
-    $12::text[], $13::numeric[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], $18::int4[], $19::int4[])
-    as n (order_id, status, updated_at, revision, sequence, idx, customer_id, amount, currency, country, created_at,
-      recorded_at, start, size)
+), created as (
+  insert into orders (log, order_id, shard, customer_id, amount, currency, country, created_at, recorded_at, body)
+  select $3::int4, n.order_id, $4::int2, n.customer_id, n.amount, n.currency, n.country, n.created_at, n.recorded_at,
+    convert_from(substr(b.joined, n.start, n.size), 'UTF8')
+  from moved, bodies b, unnest($6::text[], $12::text[], $13::numeric[], $14::text[], $15::text[], $16::timestamptz[],
+    $17::timestamptz[], $18::int4[], $19::int4[])
+    as n (order_id, customer_id, amount, currency, country, created_at, recorded_at, start, size)
+  on conflict (log, order_id) do nothing
+  returning 1
+), stands as (
+  insert into order_states (log, order_id, status, recorded_at, updated_at, revision, sequence, idx)
+  select $3::int4, n.order_id, n.status, n.recorded_at, n.updated_at, n.revision, n.sequence, n.idx
+  from moved, unnest($6::text[], $7::text[], $17::timestamptz[], $8::timestamptz[], $9::int8[], $10::int8[], $11::int4[])
+    as n (order_id, status, recorded_at, updated_at, revision, sequence, idx)
   union all
-  select $3::int4, c.order_id, $4::int2, '', coalesce(c.moves::jsonb ->> o.status, o.status), 0, '', null, c.updated_at,
-    c.updated_at, c.updated_at, c.revision, c.sequence, c.idx, ''
+  select $3::int4, c.order_id, coalesce(c.moves::jsonb ->> s.status, s.status), c.updated_at, c.updated_at, c.revision,
+    c.sequence, c.idx
   from moved, unnest($20::text[], $21::text[], $22::timestamptz[], $23::int8[], $24::int8[], $25::int4[])
     as c (order_id, moves, updated_at, revision, sequence, idx)
-  join orders o on o.log = $3::int4 and o.order_id = c.order_id
+  join order_states s on s.log = $3::int4 and s.order_id = c.order_id
   on conflict (log, order_id) do update set status = excluded.status, updated_at = excluded.updated_at,
     revision = excluded.revision, sequence = excluded.sequence, idx = excluded.idx
-  where orders.revision < excluded.revision
+  where order_states.revision < excluded.revision
   returning 1
-) select (select count(*) from moved)::int4 as moved, (select count(*) from written)::int4 as written`;
+) select count(*)::int4 as moved from moved`;
 
 /** Orders as they stand, of their own home and of mirrored ones alike. */
 export function createOrdersWriter(options: FoldOptions): ProjectionWriter {
