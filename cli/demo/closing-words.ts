@@ -44,7 +44,8 @@ export function closingWords(
   const other = Object.entries(endpoints.regions).at(-1)!;
   const post =
     '{"customer_id":"you","items":[{"product_code":"85123A","name":"HEART","unit_price":"2.55","quantity":6}]}';
-  const sql = "select status, count(*), sum(amount) from orders group by status order by status";
+  const sql =
+    "select tenant, home, status, count(*), sum(amount) from orders join logs using (log) group by 1, 2, 3 order by 1, 2, 3";
   return [
     bold("Try next"),
     "",

@@ -10,6 +10,7 @@ import { CliError } from "../error.ts";
 import { closingWords } from "./closing-words.ts";
 import { type Endpoints, writeEndpoints } from "./endpoints.ts";
 import { cacheFolder, databaseName, type Layout, layout } from "./layout.ts";
+import { startLive } from "./live.ts";
 import { lockFolder } from "./lock.ts";
 import type { DemoOptions } from "./options.ts";
 import { checkPorts } from "./ports.ts";
@@ -68,6 +69,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   const outcome = await runOrders({ options, around, endpoints, watch, supervisor, mesh: prepared.mesh });
   if (!options.exit) {
     voice.line(closingWords(files.dir, publish(), outcome.example));
+    await using _live = startLive(outcome.look, voice.out);
     await untilAborted(signal);
   }
   await supervisor.stop();
@@ -84,15 +86,7 @@ async function startRegions(
   await supervisor.start([providerProcess(files, `127.0.0.1:${prepared.providerPort}`)]);
   voice.step("the payment provider is up");
   const specs = regionProcesses(prepared.mesh, files, options.runtime);
-  await supervisor.start(
-    specs.map((spec) => ({
-      ...spec,
-      async ready(ended) {
-        await spec.ready(ended);
-        voice.step(`${spec.name} is ready`);
-      },
-    })),
-  );
+  await supervisor.start(specs, (name) => voice.step(`${name} is ready`));
 }
 
 /** The regions migrate too; done here first, a failure is told in one line and not in a region's log. */

@@ -34,6 +34,7 @@ export interface Live extends AsyncDisposable {
 export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): Live {
   const terminal = out.isTTY === true;
   let drawn = 0;
+  let last = "";
   let stopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -43,14 +44,17 @@ export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): L
   };
   async function draw(): Promise<void> {
     const view = await look().catch(() => undefined);
-    if (view === undefined) return;
+    const shown = view === undefined ? last : terminal ? table(view) : line(view);
+    // Where nothing moves nothing is drawn: a visitor may be selecting text.
+    if (shown === last) return;
+    last = shown;
     if (!terminal) {
-      out.write(`${line(view)}\n`);
+      out.write(`${shown}\n`);
       return;
     }
     erase();
     // A line longer than the terminal is wide would take two, and the next drawing would leave one of them behind.
-    const text = table(view)
+    const text = shown
       .split("\n")
       .map((one) => cut(one, out.columns ?? 120))
       .join("\n");
@@ -80,6 +84,7 @@ export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): L
   return {
     say(text) {
       erase();
+      last = "";
       out.write(`${text}\n`);
     },
     stop,

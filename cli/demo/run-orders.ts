@@ -4,7 +4,7 @@ import { limits } from "../limits.ts";
 import { summaryText } from "./closing-words.ts";
 import type { DemoSurroundings } from "./demo.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { type Live, startLive } from "./live.ts";
+import { type Live, startLive, type View } from "./live.ts";
 import { type Load, startLoad } from "./load.ts";
 import type { DemoOptions } from "./options.ts";
 import { readOrdersFile } from "./orders-file.ts";
@@ -24,6 +24,8 @@ export interface OrdersRun {
 
 export interface Outcome {
   readonly held: boolean;
+  /** The orders' way as it is now, for who goes on watching. */
+  look(): Promise<View>;
   /** One order to look at next. */
   readonly example: { readonly region: string; readonly order: string } | undefined;
 }
@@ -39,17 +41,20 @@ export async function runOrders(run: OrdersRun): Promise<Outcome> {
   if (second !== undefined) loads.set(second.name, startTenant(run, second.name, limits.secondTenantOrders));
   voice.heading(`Orders of ${[...loads.keys()].join(" and ")}, each posted to its own region`);
 
-  await using live = startLive(() => view(run, first.name, load), voice.out);
+  const startedMs = () => load.startedMs() ?? performance.now();
+  const secondsNow = () => (performance.now() - startedMs()) / 1_000;
+  await using live = startLive(() => view(run, first.name, load, secondsNow()), voice.out);
   await Promise.all([...loads.values()].map((one) => one.done));
   tellRefused(live, loads);
   const failure = await watch.settled(loads, signal).then(
     () => undefined,
     (error: unknown) => error,
   );
-  const seconds = (performance.now() - (load.startedMs() ?? performance.now())) / 1_000;
+  const seconds = secondsNow();
   await live.stop();
   if (signal.aborted) throw failure;
-  return await tellSummary(run, load, first.name, { seconds, failure, refused: countRefused(loads) });
+  const outcome = await tellSummary(run, load, first.name, { seconds, failure, refused: countRefused(loads) });
+  return { ...outcome, look: () => view(run, first.name, load, seconds) };
 }
 
 function startTenant(run: OrdersRun, tenant: string, max: number | undefined): Load {
@@ -65,10 +70,9 @@ function startTenant(run: OrdersRun, tenant: string, max: number | undefined): L
   });
 }
 
-async function view({ watch, supervisor }: OrdersRun, tenant: string, load: Load) {
-  const startedMs = load.startedMs();
+async function view({ watch, supervisor }: OrdersRun, tenant: string, load: Load, seconds: number): Promise<View> {
   return {
-    seconds: startedMs === undefined ? 0 : (performance.now() - startedMs) / 1_000,
+    seconds,
     acknowledged: [...load.regions.values()].reduce((sum, { acknowledged }) => sum + acknowledged.size, 0),
     regions: await watch.look(tenant),
     processes: supervisor.list(),
@@ -99,7 +103,7 @@ interface Ending {
   readonly refused: number;
 }
 
-async function tellSummary(run: OrdersRun, load: Load, tenant: string, ending: Ending): Promise<Outcome> {
+async function tellSummary(run: OrdersRun, load: Load, tenant: string, ending: Ending) {
   const { watch, options, around } = run;
   const stocks = await watch.stocks(tenant);
   const acknowledged = new Map([...load.regions].map(([name, region]) => [name, region.acknowledged]));

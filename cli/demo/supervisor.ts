@@ -10,8 +10,8 @@ import { startWarden } from "./warden.ts";
 
 /** Starts processes, watches over them, and stops all that it started, by pid. */
 export interface Supervisor extends AsyncDisposable {
-  /** Starts a group at once; resolves when every one of it is ready for the first time. */
-  start(group: readonly ProcessSpec[]): Promise<void>;
+  /** Starts a group at once; resolves when every one of it is ready for the first time, and tells of each as it comes. */
+  start(group: readonly ProcessSpec[], isUp?: (name: string) => void): Promise<void>;
   list(): ProcessReport[];
   /** Called at every change of a state. */
   onChange(listener: () => void): void;
@@ -49,12 +49,12 @@ export function createSupervisor(dir: string): Supervisor {
     return stopped;
   };
   return {
-    async start(group) {
+    async start(group, isUp) {
       if (stopped !== undefined) throw new CliError("interrupted", "cannot start a process: all are being stopped");
       const started = group.map((spec) => supervise(spec, { logFile: join(logs, `${spec.name}.log`), changed }));
       groups.push(started);
       changed();
-      await Promise.all(started.map((one) => one.up));
+      await Promise.all(started.map((one) => one.up.then(() => isUp?.(one.report().name))));
     },
     list: () => all().map((one) => one.report()),
     onChange: (listener) => listeners.push(listener),

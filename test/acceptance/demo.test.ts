@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { connect, credsAuthenticator } from "nats";
 import type { Endpoints } from "../../cli/demo/endpoints.ts";
 import { startTime } from "../../cli/demo/process-id.ts";
 import { silent } from "../../mesh/logger.ts";
@@ -10,6 +11,7 @@ import { until } from "../cli/until.ts";
 import { demoFolder, lastLine, type RunningDemo, readEndpoints, realOrders, runDemo } from "./demo-process.ts";
 import { expectedHomes } from "./expected.ts";
 
+const program = join(import.meta.dir, "..", "..", "cli", "meridian.ts");
 const limitMs = 180_000;
 const lines = realOrders(300);
 const regions = ["us-east", "eu-west", "ap-south"];
@@ -119,6 +121,39 @@ test("endpoints.json leads to every database, which holds what the orders say, o
   }
 });
 
+test("an observer's credentials read the log, which meridian decode shows as orders, and write nothing", async () => {
+  const { nats, credentials } = endpoints.regions["us-east"]!;
+  const authenticator = credsAuthenticator(readFileSync(credentials.acme!.observer!));
+  const connection = await connect({ servers: nats, authenticator });
+  try {
+    const message = await connection.request(
+      "$JS.API.STREAM.MSG.GET.orders_us-east_1",
+      '{"next_by_subj":"orders.us-east.1-0","seq":5}',
+    );
+    const { message: stored } = message.json<{ message: { data: string; seq: number } }>();
+    const decoded = spawnSync(process.execPath, [program, "decode"], {
+      input: Buffer.from(stored.data, "base64"),
+      encoding: "utf8",
+    });
+    expect(decoded.stderr).toBe("");
+    const first = JSON.parse(decoded.stdout.split("\n")[0]!) as { stream: string; type: string };
+    expect(first.stream).toMatch(/^order-\d+$/);
+    expect(first.type).toStartWith("order.");
+
+    const errors: string[] = [];
+    const listening = (async () => {
+      for await (const status of connection.status()) errors.push(String(status.data));
+    })();
+    connection.publish("orders.us-east.1-0", "stray");
+    await connection.flush();
+    await until("the publish is refused", () => errors.includes("PERMISSIONS_VIOLATION"));
+    await connection.close();
+    await listening;
+  } finally {
+    await connection.close();
+  }
+});
+
 test("a process that is killed comes back, and endpoints.json shows it", async () => {
   const before = endpoints.processes.find(({ name }) => name === "eu-west")!;
   process.kill(before.pid, "SIGKILL");
@@ -136,7 +171,6 @@ test("a process that is killed comes back, and endpoints.json shows it", async (
 }, 60_000);
 
 test("a second demo in the same folder is refused in one clear line", () => {
-  const program = join(import.meta.dir, "..", "..", "cli", "meridian.ts");
   const second = spawnSync(process.execPath, [program, "demo", "--dir", folder.dir, "--exit"], { encoding: "utf8" });
   expect(second.status).toBe(3);
   expect(second.stderr).toBe(
