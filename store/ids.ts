@@ -1,4 +1,4 @@
-import { createHash, randomFillSync } from "node:crypto";
+import { hash, randomFillSync } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { StoreError } from "./error.ts";
 
@@ -96,13 +96,13 @@ const namespace = Buffer.from("6f1d8f0e4c1b4f6d9a7e2b3c5d4e6f70", "hex");
 
 /** UUIDv5 (RFC 9562) of the parts, each preceded by its length so that no two lists run together. */
 export function uuidv5(...parts: readonly string[]): string {
-  const hash = createHash("sha1").update(namespace);
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`);
-  const bytes = hash.digest().subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x50;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = bytes.toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  let name = "";
+  for (const part of parts) name += `${Buffer.byteLength(part)}:${part}`;
+  const bytes = Buffer.allocUnsafe(16 + name.length * 3);
+  const length = namespace.copy(bytes) + bytes.write(name, 16);
+  const hex = hash("sha1", bytes.subarray(0, length), "hex");
+  const variant = "89ab"[Number.parseInt(hex[16]!, 16) & 3]!;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 /** The id of something that follows from an event: event ids are unique only within (tenant, home, log, stream). */
