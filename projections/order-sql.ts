@@ -5,7 +5,7 @@ const columns = `o.log, l.home, l.identity, o.order_id, o.shard, o.customer_id, 
 
 /** In every home, the same id is another order. */
 export const orderById = `select ${columns}
-from orders o join order_states s on s.log = o.log and s.order_id = o.order_id join logs l on l.log = o.log
+from order_facts o join order_states s on s.log = o.log and s.order_id = o.order_id join logs l on l.log = o.log
 where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
 
 /**
@@ -20,15 +20,15 @@ cross join lateral (
     and (t.recorded_at, t.order_id, t.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
   order by t.recorded_at desc, t.order_id desc limit $2::int4
 ) p
-join orders o on o.log = p.log and o.order_id = p.order_id
+join order_facts o on o.log = p.log and o.order_id = p.order_id
 join order_states s on s.log = p.log and s.order_id = p.order_id
 order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 
-export const ordersByTime = page("orders t", "");
-export const ordersByCustomer = page("orders t", " and t.customer_id = $6");
+export const ordersByTime = page("order_facts t", "");
+export const ordersByCustomer = page("order_facts t", " and t.customer_id = $6");
 export const ordersByStatus = page("order_states t", " and t.status = $6");
 export const ordersByCustomerAndStatus = page(
-  "orders t join order_states x on x.log = t.log and x.order_id = t.order_id",
+  "order_facts t join order_states x on x.log = t.log and x.order_id = t.order_id",
   " and t.customer_id = $6 and x.status = $7",
 );
 
@@ -38,7 +38,7 @@ export const summarizeOrders = `select l.home, count(o.order_id)::int8 as receiv
   count(case when s.status = 'approved' then 1 end)::int8 as approved,
   count(case when s.status = 'rejected' then 1 end)::int8 as rejected,
   coalesce(sum(o.amount), 0)::text as amount
-from logs l left join orders o on o.log = l.log left join order_states s on s.log = o.log and s.order_id = o.order_id
+from logs l left join order_facts o on o.log = l.log left join order_states s on s.log = o.log and s.order_id = o.order_id
 where l.tenant = $1 group by l.home order by l.home`;
 
 /** For a live view: from the index alone. */
@@ -54,5 +54,5 @@ from (
   from logs l left join events e on e.log = l.log where l.tenant = $1 group by l.home, l.log, e.stream
 ) s group by home order by home`;
 
-export const pageOrderIds = `select order_id from orders
+export const pageOrderIds = `select order_id from order_facts
 where log = $1::int4 and order_id > $2 order by order_id limit $3::int4`;

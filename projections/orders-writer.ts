@@ -15,7 +15,7 @@ export const projectOrders = `with moved as (
 ), bodies as materialized (
   select convert_to($5::text, 'UTF8') as joined
 ), created as (
-  insert into orders (log, order_id, shard, customer_id, amount, currency, country, created_at, recorded_at, body)
+  insert into order_facts (log, order_id, shard, customer_id, amount, currency, country, created_at, recorded_at, body)
   select $3::int4, n.order_id, $4::int2, n.customer_id, n.amount, n.currency, n.country, n.created_at, n.recorded_at,
     convert_from(substr(b.joined, n.start, n.size), 'UTF8')
   from moved, bodies b, unnest($6::text[], $12::text[], $13::numeric[], $14::text[], $15::text[], $16::timestamptz[],

@@ -33,9 +33,7 @@ function manyEvents(streams: number, each: number): MemoryLog {
 
 async function orderFaults(url: string, orders: number): Promise<string[]> {
   await using db = openDatabase({ url, logger: silent });
-  const rows = await db.query(
-    "select status, revision, count(*)::int4 as n from orders join order_states using (log, order_id) group by status, revision",
-  );
+  const rows = await db.query("select status, revision, count(*)::int4 as n from orders group by status, revision");
   return rows.length === 1 && rows[0]?.status === "approved" && rows[0]?.n === orders ? [] : [JSON.stringify(rows)];
 }
 

@@ -105,10 +105,7 @@ test("a log that is delivered twice leaves the same rows as once", async () => {
   const log = lifecycle(tenant, 30);
   await projectAll(db, log, "orders");
   const rows = () =>
-    db.query(
-      "select o.*, s.* from orders o join order_states s using (log, order_id) join logs l on l.log = o.log where l.tenant = $1 order by o.order_id",
-      [tenant],
-    );
+    db.query("select o.* from orders o join logs l on l.log = o.log where l.tenant = $1 order by o.order_id", [tenant]);
   const once = await rows();
   await db.write(
     "update checkpoints set sequence = 0 where name = 'orders' and log in (select log from logs where tenant = $1)",
