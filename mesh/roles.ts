@@ -184,7 +184,7 @@ function leaf(mesh: Mesh, tenant: Tenant): Rights {
   return {
     publish: [
       ...new Set([
-        ...[anyAppend, anyReplies, acknowledgements],
+        ...[anyAppend, anyReplies],
         ...servers,
         ...mirrored,
         ...streams.flatMap((stream) => [
@@ -196,7 +196,7 @@ function leaf(mesh: Mesh, tenant: Tenant): Rights {
     ],
     forbidden: [],
     subscribe: [
-      ...[appendSubject(R, "*"), ownReplies, mirrorSubject(R, "*"), acknowledgements],
+      ...[appendSubject(R, "*"), ownReplies, mirrorSubject(R, "*")],
       ...servers,
       ...own.flatMap((stream) => [
         api.streamInfo(R, stream),

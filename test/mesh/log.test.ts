@@ -194,3 +194,40 @@ test("follow() begins where it is told, waits for messages to come, and ends qui
   await following;
   expect(seen).toEqual([4, 5, 6, 7]);
 });
+
+test("follow() goes on after the server was stopped for longer than its heartbeats", async () => {
+  const log = await newLog();
+  await store(log, 0, 5);
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const following = (async () => {
+    for await (const message of log.follow({ from: 1, signal: stop.signal })) seen.push(message.sequence);
+  })();
+  await eventually("five", () => seen.length === 5);
+  await server.kill("SIGSTOP");
+  await new Promise((resolve) => setTimeout(resolve, 4_500));
+  await server.kill("SIGCONT");
+  await store(log, 1, 5);
+  await eventually("ten", () => seen.length >= 10);
+  stop.abort();
+  await following;
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+}, 20_000);
+
+test("follow() waits for a stream that is not there yet", async () => {
+  const name = { log: "late", home: "us-east", generation: 1 };
+  const early = await ensureLog(c, name, settings);
+  const { nc } = c.wire;
+  await nc.request("$JS.us-east.API.STREAM.DELETE.late_us-east_1");
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const following = (async () => {
+    for await (const message of early.follow({ from: 1, signal: stop.signal })) seen.push(message.sequence);
+  })();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(seen).toEqual([]);
+  await store(await ensureLog(c, name, settings), 0, 3);
+  await eventually("three", () => seen.length === 3);
+  stop.abort();
+  await following;
+});

@@ -1,7 +1,7 @@
 /** A real nats-server for tests: own directory, free port, every write on disk. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findServer, userCacheDir } from "../../mesh/server-binary.ts";
@@ -18,12 +18,24 @@ export interface NatsServer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+const given = new Set<number>();
+
+/** Below the range from which the system takes ports for outgoing connections, and never the same one twice. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
+  });
 }
 
 let found: Promise<string> | undefined;
