@@ -141,14 +141,13 @@ test("an observer's credentials read the log, which meridian decode shows as ord
     expect(first.type).toStartWith("order.");
 
     const errors: string[] = [];
-    const listening = (async () => {
+    // The client's status never ends by itself: nobody waits for it.
+    void (async () => {
       for await (const status of connection.status()) errors.push(String(status.data));
     })();
     connection.publish("orders.us-east.1-0", "stray");
     await connection.flush();
     await until("the publish is refused", () => errors.includes("PERMISSIONS_VIOLATION"));
-    await connection.close();
-    await listening;
   } finally {
     await connection.close();
   }
