@@ -58,7 +58,7 @@ const newline = 0x0a;
 const carriageReturn = 0x0d;
 
 /** Throws GatewayError "body-too-large" beyond `bulkLinesMax`. Empty and blank lines are left out. */
-export function splitLines(body: Uint8Array): Line[] {
+function splitLines(body: Uint8Array): Line[] {
   const lines: Line[] = [];
   let start = 0;
   for (let number = 1; start < body.length; number++) {

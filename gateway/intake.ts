@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { completeOrder, type Order, readOrder } from "../orders/submission.ts";
 import { StoreError } from "../store/error.ts";
 import type { AppendResult } from "../store/event-store.ts";
@@ -17,7 +17,7 @@ export interface Key {
 }
 
 /** An order on disk. */
-export interface Taken {
+interface Taken {
   readonly id: string;
   readonly home: string;
   /** Recorded before: this is what was answered then. */
@@ -29,7 +29,7 @@ export interface Taken {
   readonly data: string;
 }
 
-export interface Identity {
+interface Identity {
   readonly key?: Key;
   /** The new id of an order that has neither id nor key: minted (tagged with region and shard), or a bare UUIDv7. */
   readonly newId?: "minted" | "uuid";
@@ -70,8 +70,8 @@ export function createIntake(region: string): Intake {
 }
 
 /** First 8 bytes of SHA-256 over what the client sent: tells a repeat from another order. */
-export function digestOf(bytes: Uint8Array): bigint {
-  return createHash("sha256").update(bytes).digest().readBigUInt64BE(0);
+function digestOf(bytes: Uint8Array): bigint {
+  return hash("sha256", bytes, "buffer").readBigUInt64BE(0);
 }
 
 /**

@@ -45,7 +45,5 @@ export const idleTimeoutS = 60;
 export const drainMs = 5_000;
 /** A client's own RPC deadline: a subscription may stay for a day, then it resumes. */
 export const rpcTimeoutMsMax = 24 * 3600 * 1000;
-/** A new position goes into the answer's Retry-After where nothing better is known. */
-export const retryAfterMs = 1_000;
 /** How often a health watch looks: nothing tells it of a change, and a load balancer need not know sooner. */
 export const healthPollMs = 500;

@@ -12,9 +12,14 @@ import {
  * Server reflection, v1 and v1alpha: the same messages under two names, so that `grpcurl list`, `describe` and calls
  * need no proto files.
  */
-export function mountReflection(router: ConnectRouter, services: readonly DescService[]): void {
+export function mountReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  /** Files that no service names, as that of the error details. */
+  others: readonly DescFile[],
+): void {
   const all = [...services, ServerReflection, ServerReflectionAlpha];
-  const index = indexFiles(all.map((service) => service.file));
+  const index = indexFiles([...all.map((service) => service.file), ...others]);
   router.service(ServerReflection, { serverReflectionInfo: (requests) => answerAll(requests, all, index) });
   router.service(ServerReflectionAlpha, { serverReflectionInfo: (requests) => answerAll(requests, all, index) });
 }

@@ -25,7 +25,7 @@ function connectErrorFrom(problem: Problem): ConnectError {
     actualRevision: typeof actual === "number" ? BigInt(actual) : undefined,
     instance: problem.instance ?? "",
   });
-  const metadata = new Headers();
+  const metadata = new Headers(problem.headers);
   if (problem.retryAfterMs !== undefined) metadata.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1000)));
   return new ConnectError(problem.detail, code, metadata, [{ desc: ProblemSchema, value }]);
 }

@@ -6,6 +6,7 @@ import type { Logger } from "../store/event-store.ts";
 import { EventStore as GoEventStore } from "../store/gen/eventstore/eventstore_pb.ts";
 import { Health } from "../store/gen/grpc/health/v1/health_pb.ts";
 import { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import { file_meridian_eventstore_v1_problem } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
 import { createGoEventStoreService, type GoPlaces } from "./go-event-store.ts";
@@ -49,7 +50,7 @@ export function rpcRoutes(options: RpcOptions): (router: ConnectRouter) => void 
     if (options.whole) router.service(EventStore, createEventStoreService(callerOf));
     router.service(GoEventStore, createGoEventStoreService(callerOf, options));
     mountHealth(router, services, options.ready);
-    mountReflection(router, [...services, Health]);
+    mountReflection(router, [...services, Health], [file_meridian_eventstore_v1_problem]);
   };
 }
 

@@ -3,7 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { EventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
-import { order } from "./harness.ts";
+import { order, withToken } from "./harness.ts";
 
 test("the same gateway runs on Deno: HTTP, NDJSON, Connect, gRPC, a limit, and a graceful stop", async () => {
   const child = Bun.spawn(
@@ -27,12 +27,7 @@ test("the same gateway runs on Deno: HTTP, NDJSON, Connect, gRPC, a limit, and a
     ).toEqual([201, 422]);
     expect((await post("x".repeat(600_000))).status).toBe(413);
 
-    const interceptors = [
-      (next: (request: never) => never) => (request: { header: Headers }) => {
-        request.header.set("authorization", authorization);
-        return next(request as never);
-      },
-    ] as never;
+    const interceptors = withToken(token);
     const transports = [
       createConnectTransport({ baseUrl: http, interceptors }),
       createGrpcTransport({ baseUrl: grpc, interceptors }),

@@ -1,3 +1,4 @@
+import type { Interceptor } from "@connectrpc/connect";
 import { createGateway, type Gateway, type GatewayOptions } from "../../gateway/gateway.ts";
 import { serveGrpc } from "../../gateway/grpc-server.ts";
 import { serveHttp } from "../../gateway/server.ts";
@@ -120,4 +121,14 @@ export async function problemIn(response: Response): Promise<ProblemBody> {
   const body = (await response.json()) as ProblemBody;
   if (body.status !== response.status) throw new Error(`says ${body.status}, is ${response.status}`);
   return body;
+}
+
+/** For the clients of connect: sends the token with every call. */
+export function withToken(token: string): Interceptor[] {
+  return [
+    (next) => (request) => {
+      request.header.set("authorization", `Bearer ${token}`);
+      return next(request);
+    },
+  ];
 }

@@ -12,21 +12,14 @@ import {
   EventStore,
 } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
-import { createHarness, listen } from "./harness.ts";
+import { createHarness, listen, withToken } from "./harness.ts";
 
 const harness = await createHarness();
 const sockets = await listen(harness);
 afterAll(() => sockets[Symbol.asyncDispose]());
 
-const withToken = (token: string) => [
-  (next: (request: never) => never) => (request: { header: Headers }) => {
-    request.header.set("authorization", `Bearer ${token}`);
-    return next(request as never);
-  },
-];
-
 function clients(token = harness.token): Record<string, Client<typeof EventStore>> {
-  const interceptors = withToken(token) as never;
+  const interceptors = withToken(token);
   const http = { baseUrl: sockets.http, interceptors };
   const grpc = { baseUrl: sockets.grpc, interceptors };
   return {

@@ -3,17 +3,12 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { EventStore, type SubscribeResponse } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
-import { createHarness, type Harness, listen, until } from "./harness.ts";
+import { createHarness, type Harness, listen, until, withToken } from "./harness.ts";
 
 type Sockets = Awaited<ReturnType<typeof listen>>;
 
 function clientOf(protocol: string, harness: Harness, sockets: Sockets): Client<typeof EventStore> {
-  const interceptors = [
-    (next: (request: never) => never) => (request: { header: Headers }) => {
-      request.header.set("authorization", `Bearer ${harness.token}`);
-      return next(request as never);
-    },
-  ] as never;
+  const interceptors = withToken(harness.token);
   if (protocol === "gRPC")
     return createClient(EventStore, createGrpcTransport({ baseUrl: sockets.grpc, interceptors }));
   const make = protocol === "Connect" ? createConnectTransport : createGrpcWebTransport;
