@@ -9,7 +9,8 @@ import {
 import type { AddressInfo } from "node:net";
 import type { RequestListener } from "./gateway.ts";
 import { drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
-import { once, type RunningServer, within } from "./server.ts";
+import { once, type RunningServer } from "./server.ts";
+import { within } from "./wait.ts";
 
 export interface GrpcOptions {
   readonly listener: RequestListener;

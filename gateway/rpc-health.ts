@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../store/gen/grpc/health/v1/health_pb.ts";
 import { healthPollMs } from "./limits.ts";
+import { pause } from "./wait.ts";
 
 /** grpc.health.v1: the same answer as GET /readyz, for the server as a whole and for each of its services. */
 export function mountHealth(router: ConnectRouter, services: readonly DescService[], ready: () => boolean): void {
@@ -24,17 +25,5 @@ export function mountHealth(router: ConnectRouter, services: readonly DescServic
         await pause(healthPollMs, context.signal);
       }
     },
-  });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
   });
 }

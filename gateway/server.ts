@@ -1,4 +1,5 @@
 import { drainMs, idleTimeoutS, requestBytesMax } from "./limits.ts";
+import { within } from "./wait.ts";
 
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
@@ -25,8 +26,8 @@ interface DenoRuntime {
 
 /** HTTP/1.1 on Bun or Deno: the one place that knows which of them runs. Throws when the port is taken. */
 export function serveHttp(options: HttpOptions): RunningServer {
-  const deno = (globalThis as { Deno?: DenoRuntime }).Deno;
-  return deno === undefined ? serveBun(options) : serveDeno(options, deno);
+  if (typeof Bun !== "undefined") return serveBun(options);
+  return serveDeno(options, (globalThis as unknown as { Deno: DenoRuntime }).Deno);
 }
 
 function serveBun(options: HttpOptions): RunningServer {
@@ -65,19 +66,6 @@ function serveDeno(options: HttpOptions, deno: DenoRuntime): RunningServer {
     await within(server.shutdown(), drainMs);
   });
   return { port: server.addr.port, close, [Symbol.asyncDispose]: close };
-}
-
-/** True: it was done in time. */
-export async function within(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), timeoutMs);
-  work.then(
-    () => resolve(true),
-    () => resolve(true),
-  );
-  const done = await promise;
-  clearTimeout(timer);
-  return done;
 }
 
 /** A second close waits for the first. */
