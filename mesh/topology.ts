@@ -212,10 +212,3 @@ function addresses(mesh: Mesh): string[] {
 function firstRepeated(values: readonly string[]): string | undefined {
   return values.find((value, index) => values.indexOf(value) !== index);
 }
-
-/** The regions into which `home`'s log is mirrored. */
-export function mirrorTargets(mesh: Mesh, log: TenantLog, home: string): string[] {
-  return mesh.regions
-    .map((region) => region.name)
-    .filter((name) => name !== home && (log.mirrors === "all" || log.mirrors.includes(name)));
-}
