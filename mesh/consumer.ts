@@ -1,3 +1,4 @@
+import { monotonicMs, sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { MeshError } from "./error.ts";
 import { createTrouble } from "./feed.ts";
@@ -5,7 +6,6 @@ import { type ConsumerInfo, callPatiently } from "./jetstream-api.ts";
 import * as limits from "./limits.ts";
 import type { Log, StoredMessage } from "./log.ts";
 import { type Pulled, pull } from "./pull.ts";
-import { patiently } from "./replies.ts";
 import { api, logStream, logSubject, workerConsumer } from "./subjects.ts";
 
 export interface Delivery {
@@ -13,8 +13,8 @@ export interface Delivery {
   /** 1 at the first delivery. */
   readonly attempt: number;
   /**
-   * Resolves when the server has noted it; a server that is killed may still have forgotten the last ones. Rejects with
-   * MeshError after some tries: it will be delivered again.
+   * Resolves when the server has noted it; a server that is killed may still forget the last ones. Rejects with MeshError
+   * when the server does not note it: it will be delivered again.
    */
   acknowledge(): Promise<void>;
   /** Still at work: the server waits another `ackWaitMs`. */
@@ -104,18 +104,36 @@ function delivery(c: Connection, pulled: Pulled): Delivery {
   return {
     message,
     attempt,
-    async acknowledge() {
-      const ask = () => c.wire.ask(reply, acknowledgement, { timeoutMs: limits.acknowledgeTimeoutMs });
-      try {
-        await patiently(ask, { patienceMs: limits.acknowledgePatienceMs, pauseMs: limits.reconnectWaitMs });
-      } catch (cause) {
-        const code = cause instanceof MeshError ? cause.code : "timeout";
-        throw new MeshError(code, `message ${message.sequence} of ${message.subject} could not be acknowledged`, {
-          cause,
-        });
-      }
-    },
+    acknowledge: () => acknowledge(c, pulled),
     working: () => say(c, reply, inProgress),
     later: (delayMs) => say(c, reply, notNow(delayMs)),
   };
+}
+
+/**
+ * Repeated while the link is cut or the server starts. A server that hears it and does not answer has forgotten the
+ * delivery (it was killed before it wrote it down) and will deliver again: to repeat would only hold the worker.
+ */
+async function acknowledge(c: Connection, { message, reply }: Pulled): Promise<void> {
+  const until = monotonicMs() + limits.acknowledgePatienceMs;
+  for (;;) {
+    let cut = !c.connected();
+    const stopListening = c.wire.onDisconnect(() => {
+      cut = true;
+    });
+    try {
+      await c.wire.ask(reply, acknowledgement, { timeoutMs: limits.acknowledgeTimeoutMs });
+      return;
+    } catch (cause) {
+      const code = cause instanceof MeshError ? cause.code : "timeout";
+      const again = code === "no-responders" || (code === "timeout" && cut);
+      if (!again || monotonicMs() > until) {
+        const text = `message ${message.sequence} of ${message.subject} could not be acknowledged`;
+        throw new MeshError(code, text, { cause });
+      }
+    } finally {
+      stopListening();
+    }
+    await sleep(limits.reconnectWaitMs);
+  }
 }

@@ -128,8 +128,12 @@ test("consume() goes on after SIGKILL and restart of the server until everything
   const acknowledged: number[] = [];
   const running = (async () => {
     for await (const delivery of consume(c, log, { ...options, signal: stop.signal })) {
-      await delivery.acknowledge();
-      acknowledged.push(delivery.message.sequence);
+      const { sequence } = delivery.message;
+      // A killed server may have forgotten this delivery: then it refuses the acknowledgement and delivers again.
+      delivery.acknowledge().then(
+        () => acknowledged.push(sequence),
+        () => {},
+      );
     }
   })();
   await eventually("half", () => acknowledged.length >= 25);
@@ -140,6 +144,6 @@ test("consume() goes on after SIGKILL and restart of the server until everything
   await eventually("new ones", () => new Set(acknowledged).size === 55);
   stop.abort();
   await running;
-  // A killed server may forget the last acknowledgements: those come again, nothing is left out.
+  // What it forgot comes again, nothing is left out.
   expect([...new Set(acknowledged)].sort((x, y) => x - y)).toEqual(Array.from({ length: 55 }, (_, i) => i + 1));
 }, 30_000);
