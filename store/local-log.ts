@@ -1,3 +1,4 @@
+import { every } from "../mesh/clock.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { logStream } from "../mesh/subjects.ts";
@@ -130,13 +131,12 @@ function watchFill(options: LocalLogOptions): { now(): number; full(): void; sto
       (error) => options.logger.debug({ error }, "the log's state could not be read"),
     );
   void ask();
-  const timer = setInterval(ask, fillEveryMs);
-  timer.unref();
+  const stop = every(fillEveryMs, ask);
   return {
     now: () => share,
     full() {
       share = 1;
     },
-    stop: () => clearInterval(timer),
+    stop,
   };
 }

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { every } from "../mesh/clock.ts";
 import { type Claimed, type ClaimOptions, claim } from "./claim.ts";
 import { backoffMs } from "./commit.ts";
 import { StoreError } from "./error.ts";
@@ -214,7 +215,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     if (waiting.length > 0) options.handOver(waiting, to);
   }
 
-  const sweep = setInterval(() => {
+  const stopSweep = every(sweepMs, () => {
     const now = performance.now();
     for (const pending of [...queue, ...flying]) {
       if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state));
@@ -224,8 +225,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         .checkpoint(key, shard)
         .then(heard, (error) => logger.debug({ error }, "the archive's checkpoint could not be read"));
     }
-  }, sweepMs);
-  sweep.unref();
+  });
 
   return {
     append: (request, given) =>
@@ -284,7 +284,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       lookUps: lookUps.size(),
     }),
     async [Symbol.asyncDispose]() {
-      clearInterval(sweep);
+      stopSweep();
       // What is in flight is let finish: its callers get their answer.
       while (busy !== undefined || queue.length > 0) {
         if (session === undefined || closing.signal.aborted) break;
