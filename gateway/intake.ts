@@ -1,5 +1,5 @@
-import { hash } from "node:crypto";
 import { completeOrder, type Order, readOrder } from "../orders/submission.ts";
+import { digestOf } from "../store/encode.ts";
 import { StoreError } from "../store/error.ts";
 import type { AppendResult } from "../store/event-store.ts";
 import { derivedId, uuidv7 } from "../store/ids.ts";
@@ -50,7 +50,7 @@ export function createIntake(region: string): Intake {
     const stream = `order-${id}`;
     const data = completeOrder(text, order, { order_id: id, region: home, created_at: new Date().toISOString() });
     const created = {
-      id: derivedId({ tenant: caller.tenant, home, log: "orders", stream, event: "", purpose: "order.created" }),
+      id: createdId(caller.tenant, home, id),
       type: "order.created",
       data: data === text ? bytes : encoder.encode(data),
       digest: digestOf(bytes),
@@ -69,9 +69,14 @@ export function createIntake(region: string): Intake {
   };
 }
 
-/** First 8 bytes of SHA-256 over what the client sent: tells a repeat from another order. */
-function digestOf(bytes: Uint8Array): bigint {
-  return hash("sha256", bytes, "buffer").readBigUInt64BE(0);
+const uuidAtEnd = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Id of the event that creates an order, the same for every repeat: the UUID that the order's id ends in, else derived from it. */
+function createdId(tenant: string, home: string, orderId: string): string {
+  const uuid = orderId.length >= 36 ? uuidAtEnd.exec(orderId) : null;
+  if (uuid !== null) return uuid[0];
+  const stream = `order-${orderId}`;
+  return derivedId({ tenant, home, log: "orders", stream, event: "", purpose: "order.created" });
 }
 
 /**
