@@ -136,7 +136,7 @@ export const schemas: Readonly<Record<string, object>> = {
   Problem: problem,
   ProblemKind: closed({ type: text, status: count, title: text, next: text }),
   Alive: closed({ alive: { const: true } }),
-  Readiness: closed({ ready: { type: "boolean" }, checks: { type: "object", additionalProperties: text } }),
+  Readiness: closed({ ready: { type: "boolean" } }),
   NewGoOrder: {
     type: "object",
     properties: goOrder,

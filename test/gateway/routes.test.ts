@@ -40,16 +40,13 @@ test("HEAD answers as GET without a body, and OPTIONS names the methods without 
   expect((await call("/nowhere", { method: "OPTIONS" })).status).toBe(404);
 });
 
-test("health needs no token; readiness is 503 while a check fails", async () => {
+test("health needs no token; readiness is 503 while a check fails, and names nothing", async () => {
   const ready = await createHarness();
   expect(await (await ready.call("/healthz", { token: null })).json()).toEqual({ alive: true });
   expect((await ready.call("/readyz", { token: null })).status).toBe(200);
   const not = await createHarness({ ready: () => ({ ready: false, checks: { store: "waiting for the broker" } }) });
   const response = await not.call("/readyz", { token: null });
-  expect([response.status, await response.json()]).toEqual([
-    503,
-    { ready: false, checks: { store: "waiting for the broker" } },
-  ]);
+  expect([response.status, await response.json()]).toEqual([503, { ready: false }]);
 });
 
 test("every problem's type can be read", async () => {
