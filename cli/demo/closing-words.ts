@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { logFilter, logStream } from "../../mesh/subjects.ts";
 import { type Endpoints, endpointsFile } from "./endpoints.ts";
 import { projectRoot } from "./layout.ts";
 import type { Summary } from "./summary.ts";
@@ -38,6 +39,7 @@ export function closingWords(
   const [name, region] = Object.entries(endpoints.regions)[0]!;
   const tenant = Object.keys(region.credentials)[0]!;
   const order = example?.order ?? "ORDER";
+  const log = { log: "orders", home: name, generation: 1 };
   const home = endpoints.regions[example?.region ?? name] ?? region;
   const decoder = `${process.execPath} ${join(projectRoot, "cli", "meridian.ts")} decode`;
   const buf = word(join(projectRoot, "node_modules", ".bin", "buf"));
@@ -57,7 +59,7 @@ export function closingWords(
     `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'`,
     `curl -s ${other[1].http}/v1/orders/${order} -H "Authorization: Bearer $TOKEN"   # the same order, seen from ${other[0]}`,
     `${buf} curl --protocol grpc --http2-prior-knowledge -H "Authorization: Bearer $TOKEN" -d '{"stream":"order-${order}"}' ${home.grpc}/meridian.eventstore.v1.EventStore/ReadStream`,
-    `nats --server ${region.nats} --creds ${word(region.credentials[tenant]!.observer!)} stream get orders_${name}_1 --last-for 'orders.${name}.*' --translate ${word(decoder)}`,
+    `nats --server ${region.nats} --creds ${word(region.credentials[tenant]!.observer!)} stream get ${logStream(log)} --last-for '${logFilter(log.log, name)}' --translate ${word(decoder)}`,
     `psql ${word(region.database)} -c ${word(sql)}`,
     `kill -9 ${endpoints.processes.find((one) => one.name === name)?.pid ?? "PID"}   # ${name}'s process, or any other: it is started again, and nothing is lost`,
     "",

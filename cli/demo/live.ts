@@ -26,7 +26,7 @@ export interface View {
 export interface Live extends AsyncDisposable {
   /** Prints a line above the table. */
   say(text: string): void;
-  /** Ends the table; it stays as it was drawn last. */
+  /** Draws it for the last time. Disposing ends it as it is: others may have written below it. */
   stop(): Promise<void>;
 }
 
@@ -74,12 +74,10 @@ export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): L
   };
   again();
 
-  async function stop(): Promise<void> {
-    if (stopped) return;
+  async function end(): Promise<void> {
     stopped = true;
     clearTimeout(timer);
     await drawing;
-    if (terminal) await draw();
   }
   return {
     say(text) {
@@ -87,8 +85,12 @@ export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): L
       last = "";
       out.write(`${text}\n`);
     },
-    stop,
-    [Symbol.asyncDispose]: stop,
+    async stop() {
+      if (stopped) return;
+      await end();
+      if (terminal) await draw();
+    },
+    [Symbol.asyncDispose]: end,
   };
 }
 
