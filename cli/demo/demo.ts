@@ -13,6 +13,7 @@ import { cacheFolder, databaseName, type Layout, layout } from "./layout.ts";
 import { startLive } from "./live.ts";
 import { lockFolder } from "./lock.ts";
 import type { DemoOptions } from "./options.ts";
+import { checkOrdersFile } from "./orders-file.ts";
 import { checkPorts } from "./ports.ts";
 import { endpointsOf, type Prepared, portsOf, prepareMesh, writeRegionFile } from "./prepare.ts";
 import { natsProcesses, postgresProcess, providerProcess, regionProcesses } from "./processes.ts";
@@ -31,6 +32,7 @@ export interface DemoSurroundings {
 /** The whole demo. Resolves with true when everything held; rejects with CliError. Nothing it started is left behind. */
 export async function demo(options: DemoOptions, around: DemoSurroundings): Promise<boolean> {
   const { voice, logger, signal } = around;
+  await checkOrdersFile(options.orders);
   const files = layout(options.dir);
   mkdirSync(files.dir, { recursive: true, mode: 0o700 });
   using _lock = lockFolder(files.dir);

@@ -29,6 +29,12 @@ export async function* readOrdersFile(file: string): AsyncGenerator<OrderLine> {
   }
 }
 
+/** Rejects as `readOrdersFile` does when there is not even a first order: asked before anything is started. */
+export async function checkOrdersFile(file: string): Promise<void> {
+  for await (const _first of readOrdersFile(file)) return;
+  throw new CliError("usage", `cannot use the orders in ${file}: there is none in it`);
+}
+
 function orderLine(body: string, place: string): OrderLine {
   let order: { order_id?: unknown; region?: unknown } | null;
   try {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { startLoad } from "../../cli/demo/load.ts";
-import { type OrderLine, readOrdersFile } from "../../cli/demo/orders-file.ts";
+import { checkOrdersFile, type OrderLine, readOrdersFile } from "../../cli/demo/orders-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "meridian-load-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -43,6 +43,11 @@ test("what is wrong with an orders file is said with its name and line", async (
   await expect(all(readOrdersFile(file("cut.ndjson.gz", gzipSync("{}\n").subarray(0, 15))))).rejects.toThrow(
     /cut\.ndjson\.gz/,
   );
+});
+
+test("an orders file without an order is refused before anything is started", async () => {
+  await expect(checkOrdersFile(file("empty.ndjson", "\n"))).rejects.toThrow(/there is none in it/);
+  await checkOrdersFile(file("plain.ndjson", order("1", "us-east")));
 });
 
 /** A gateway that answers as told and remembers what it was sent. */
