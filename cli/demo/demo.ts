@@ -1,7 +1,6 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Logger } from "../../mesh/logger.ts";
-import { findServer } from "../../mesh/server-binary.ts";
+import { findServer, userCacheDir } from "../../mesh/server-binary.ts";
 import type { Mesh } from "../../mesh/topology.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { type PreparedPostgres, preparePostgres } from "../../projections/embedded.ts";
@@ -9,7 +8,7 @@ import { migrate } from "../../projections/migrate.ts";
 import { CliError } from "../error.ts";
 import { closingWords } from "./closing-words.ts";
 import { type Endpoints, writeEndpoints } from "./endpoints.ts";
-import { cacheFolder, databaseName, type Layout, layout } from "./layout.ts";
+import { databaseName, type Layout, layout } from "./layout.ts";
 import { startLive } from "./live.ts";
 import { lockFolder } from "./lock.ts";
 import type { DemoOptions } from "./options.ts";
@@ -18,7 +17,7 @@ import { checkPorts } from "./ports.ts";
 import { endpointsOf, type Prepared, portsOf, prepareMesh, writeRegionFile } from "./prepare.ts";
 import { natsProcesses, postgresProcess, providerProcess, regionProcesses } from "./processes.ts";
 import { runOrders } from "./run-orders.ts";
-import type { Voice } from "./say.ts";
+import { type Voice, voiceLogger } from "./say.ts";
 import { createSupervisor, reapLeftovers, type Supervisor } from "./supervisor.ts";
 import { openWatch } from "./watch.ts";
 
@@ -40,7 +39,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   if (reaped > 0) voice.step(`stopped ${reaped} processes that an earlier demo had left behind`);
 
   voice.heading("Meridian: three regions on this machine");
-  const binary = await findServer({ cacheDir: join(cacheFolder(process.env), "bin"), logger });
+  const binary = await findServer({ cacheDir: userCacheDir(), logger: voiceLogger(voice) });
   voice.step(`nats-server ${binary.version}: ${binary.path} (${binary.source})`);
   const prepared = await prepareMesh(files, options.ports);
   await checkPorts(portsOf(prepared), "127.0.0.1");

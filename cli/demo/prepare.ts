@@ -74,7 +74,10 @@ export function writeRegionFile(files: Layout, region: string, database: string)
 
 export function portsOf({ mesh, postgresPort, providerPort }: Prepared): NamedPort[] {
   const hubs = mesh.hubs.flatMap(({ name, client, leaf, monitor, cluster }) =>
-    Object.entries({ client, leaf, monitor, cluster }).map(([what, port]) => ({ port, what: `${what} of ${name}` })),
+    Object.entries({ NATS: client, "leaf links": leaf, monitor, cluster }).map(([what, port]) => ({
+      port,
+      what: `${what} of ${name}`,
+    })),
   );
   const regions = mesh.regions.flatMap(({ name, client, monitor, http, grpc, openHttp, openGrpc, admin }) =>
     Object.entries({

@@ -1,4 +1,11 @@
+import type { Logger } from "../../mesh/logger.ts";
 import { bold, faint } from "./table.ts";
+
+/** What parts that only know a log have to tell a visitor: what takes long, and what went wrong on the way. */
+export function voiceLogger(voice: Voice): Logger {
+  const step = (_fields: object, message: string) => voice.step(message);
+  return { debug() {}, info: step, warn: step, error: step };
+}
 
 /** What the demo tells its visitor, on stdout or, where stdout belongs to the summary's JSON, on stderr. */
 export interface Voice {
