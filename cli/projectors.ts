@@ -55,7 +55,7 @@ export function startProjectors(around: Surroundings, connection: Connection, te
   for (const log of tenant.logs) {
     own.push(project(log, config.region.name));
     for (const { name: home } of config.mesh.regions) {
-      if (mirrorTargets(around, log, home).includes(config.region.name)) mirrors.push(project(log, home));
+      if (mirrorTargets(config.mesh, log, home).includes(config.region.name)) mirrors.push(project(log, home));
     }
   }
   const running = Promise.all(own).then(() => {});

@@ -3,7 +3,7 @@ import { type Connection, openConnection } from "../mesh/connection.ts";
 import type { Log, LogName } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { ensureLog, ensureMirror, ensureMirrorSource } from "../mesh/streams.ts";
-import type { Tenant, TenantLog } from "../mesh/topology.ts";
+import type { Mesh, Tenant, TenantLog } from "../mesh/topology.ts";
 import type { Database } from "../projections/database.ts";
 import type { RegionConfig } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
@@ -69,7 +69,7 @@ export async function offerMirrors(
 ): Promise<void> {
   const { config, logger, signal } = around;
   const name = logName(log, config.region.name);
-  for (const target of mirrorTargets(around, log, config.region.name)) {
+  for (const target of mirrorTargets(config.mesh, log, config.region.name)) {
     await keepTrying(() => ensureMirrorSource(connection, name, target), {
       what: `offer the log ${log.name} of ${tenant.name} to ${target}`,
       logger,
@@ -99,8 +99,8 @@ export async function openMirror(
   });
 }
 
-/** Regions into which a home's log is mirrored, by mesh.toml. */
-export function mirrorTargets(around: Surroundings, log: TenantLog, home: string): string[] {
-  const others = around.config.mesh.regions.map((region) => region.name).filter((name) => name !== home);
+/** Regions into which a home's log is mirrored: replication, and residency where a list leaves some out. */
+export function mirrorTargets(mesh: Mesh, log: TenantLog, home: string): string[] {
+  const others = mesh.regions.map((region) => region.name).filter((name) => name !== home);
   return log.mirrors === "all" ? others : others.filter((name) => log.mirrors.includes(name));
 }

@@ -11,15 +11,7 @@ import { openStore, type Store, type StoreLog } from "../store/open.ts";
 import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { type Projectors, startProjectors } from "./projectors.ts";
-import {
-  connectAs,
-  logName,
-  mirrorTargets,
-  offerMirrors,
-  openMirror,
-  openOwnLog,
-  type Surroundings,
-} from "./tenant-logs.ts";
+import { connectAs, logName, offerMirrors, openMirror, openOwnLog, type Surroundings } from "./tenant-logs.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 /** One tenant in a region's process. Disposing stops what it does, from the outside inwards. */
@@ -117,7 +109,7 @@ async function openStoreLog(
   const noted = (error: unknown) => signal.aborted || logger.error({ error }, "a mirror could not be opened");
   offerMirrors(around, connection, tenant, log).catch(noted);
   for (const { name: home } of config.mesh.regions) {
-    if (!mirrorTargets(around, log, home).includes(config.region.name)) continue;
+    if (!mirrorTargets(config.mesh, log, home).includes(config.region.name)) continue;
     openMirror(around, connection, tenant, log, home).then((mirror) => mirrors.set(home, mirror), noted);
   }
   const { name, categories, rest, codec } = log;

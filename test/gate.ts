@@ -84,7 +84,7 @@ async function sql(): Promise<Outcome> {
 const image = "test/released-protos.binpb";
 
 const steps: readonly Step[] = [
-  { name: "format and lint", run: () => run(onBun("biome", "ci", "--error-on-warnings", ".")) },
+  { name: "format and lint", run: () => run(onBun("biome", "ci", "--colors=off", "--error-on-warnings", ".")) },
   { name: "types", run: () => run(onBun("tsc", "--noEmit", "-p", ".")) },
   { name: "tidy", run: () => run([bun, "test", "test/tidy.test.ts"]) },
   { name: "dead exports", run: () => run(onBun("knip", "--no-progress", "--config", "test/knip.json")) },

@@ -41,7 +41,8 @@ export function closingWords(
   const order = example?.order ?? "ORDER";
   const log = { log: "orders", home: name, generation: 1 };
   const home = endpoints.regions[example?.region ?? name] ?? region;
-  const decoder = `${process.execPath} ${join(projectRoot, "cli", "meridian.ts")} decode`;
+  // Split by the nats command as a shell would, hence quoted twice.
+  const decoder = [process.execPath, join(projectRoot, "cli", "meridian.ts"), "decode"].map(word).join(" ");
   const buf = word(join(projectRoot, "node_modules", ".bin", "buf"));
   const other = Object.entries(endpoints.regions).at(-1)!;
   const post =

@@ -1,9 +1,10 @@
 import { afterEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lockFolder } from "../../cli/demo/lock.ts";
 import { checkPorts } from "../../cli/demo/ports.ts";
 import { isAlive, startTime } from "../../cli/demo/process-id.ts";
 import type { ProcessSpec } from "../../cli/demo/supervised.ts";
@@ -107,6 +108,17 @@ test("the next start reaps what is left of an earlier one, and nobody else's pro
   expect(isAlive(left)).toBe(false);
   expect(startTime(stranger.pid!)).toBeDefined();
   stranger.kill("SIGKILL");
+});
+
+test("a folder is held by one demo at a time; a lock whose holder is gone is taken over", () => {
+  const dir = folder();
+  writeFileSync(join(dir, "demo.lock"), JSON.stringify({ pid: process.pid, started: "before the last boot" }));
+  {
+    using _held = lockFolder(dir);
+    expect(() => lockFolder(dir)).toThrow(`process ${process.pid} runs one there`);
+  }
+  lockFolder(dir)[Symbol.dispose]();
+  expect(readable(join(dir, "demo.lock"))).toBe(false);
 });
 
 test("a port that somebody listens on is named with what it was for", async () => {
