@@ -32,14 +32,14 @@ function recall(
   entry: Entry | undefined,
   index: StreamIndex,
 ): { events: readonly (Indexed | undefined)[]; archived: number } | undefined {
-  const here = pending.events.map((event) => entry?.ids.get(event.id));
+  const here = pending.events.map((event) => entry?.find(event.id));
   if (entry?.complete || here.every((event) => event !== undefined)) return { events: here, archived: -1 };
   if (isNew(pending, index)) return { events: here, archived: -1 };
   const { lookedUp } = pending;
   // An answer from below the floor says nothing of what was forgotten since.
   if (lookedUp === undefined || lookedUp.floor < index.floor()) return undefined;
   return {
-    events: here.map((event, at) => event ?? fromArchive(lookedUp.found[at])),
+    events: here.map((event, at) => event ?? fromArchive(pending.events[at]!.id, lookedUp.found[at])),
     archived: lookedUp.found[0]?.revision ?? -1,
   };
 }
@@ -49,8 +49,8 @@ function isNew(pending: Pending, index: StreamIndex): boolean {
   return pending.mintedMs !== undefined && pending.mintedMs - clockSkewMsMax > index.floorMs();
 }
 
-function fromArchive(found: LookedUp | undefined): Indexed | undefined {
-  return found?.known === undefined ? undefined : { ...found.known };
+function fromArchive(id: string, found: LookedUp | undefined): Indexed | undefined {
+  return found?.known === undefined ? undefined : { id, ...found.known };
 }
 
 function repeatOrRefuse(pending: Pending, known: readonly (Indexed | undefined)[], count: number): Decision {

@@ -84,8 +84,8 @@ export function createGroup(
     let revision = last;
     for (const event of pending.events) {
       revision++;
-      const record: Indexed = { revision, digest: event.digest, sequence: 0, index: events.length };
-      entry.ids.set(event.id, record);
+      const record: Indexed = { id: event.id, revision, digest: event.digest, sequence: 0, index: events.length };
+      entry.add(record);
       indexed.push(record);
       events.push({
         stream: pending.request.stream,
@@ -121,7 +121,7 @@ export function createGroup(
 
   function takeBack(reason: string): void {
     for (const { pending, entry, undo } of [...accepted].reverse()) {
-      for (const event of pending.events) entry.ids.delete(event.id);
+      for (const event of pending.events) entry.forget(event.id);
       entry.last = undo.last;
       if (undo.fresh) index.remove(pending.request.stream);
       pending.reject(new StoreError("overloaded", `the log took no more: ${reason}`, { retryAfterMs: 30_000 }));

@@ -7,7 +7,7 @@ import type { AppendOptions, AppendRequest, AppendResult, Durability } from "./e
 import { createGroup, type Session } from "./group.ts";
 import * as limits from "./limits.ts";
 import { createLookUps, type LookUps } from "./look-ups.ts";
-import { type Pending, packEvents } from "./pending.ts";
+import { Pending } from "./pending.ts";
 import type { Indexed } from "./stream-index.ts";
 
 /**
@@ -238,25 +238,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
           session?.index.full() ?? false,
         );
         if (refusal !== undefined) return reject(refusal);
-        const packed = packEvents(request);
-        const pending: Pending = {
-          request,
-          priority: given.priority ?? "client",
-          signal: given.signal,
-          ...packed,
-          mintedMs: given.mintedMs,
-          deadline: performance.now() + waitMsMax,
-          lookedUp: undefined,
-          settled: false,
-          resolve(result) {
-            this.settled = true;
-            resolve(result);
-          },
-          reject(error) {
-            this.settled = true;
-            reject(error);
-          },
-        };
+        const pending = new Pending(request, given, performance.now() + waitMsMax, resolve, reject);
         bytes += pending.bytes;
         events += pending.events.length;
         queue.push(pending);
@@ -271,7 +253,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     standing(stream, above) {
       if (session === undefined || !session.lease.held()) return undefined;
       const entry = session.index.peek(stream);
-      const at = [...(entry?.ids.values() ?? [])].filter((event) => event.sequence > above);
+      const at = [...(entry?.events() ?? [])].filter((event) => event.sequence > above);
       return { sequence: session.last, at, whole: above >= session.index.floor() };
     },
     queued: () => ({ appends: queue.length, bytes, events }),

@@ -6,21 +6,43 @@ import { checkStreamId } from "./ids.ts";
 import * as limits from "./limits.ts";
 
 /** An append on its way through the owner of its shard. */
-export interface Pending {
-  readonly request: AppendRequest;
+export class Pending {
   readonly priority: NonNullable<AppendOptions["priority"]>;
   readonly signal: AbortSignal | undefined;
   readonly events: readonly PendingEvent[];
   readonly bytes: number;
   /** Time of a minted id, milliseconds: no event of its stream can be older. Undefined: not minted. */
   readonly mintedMs: number | undefined;
-  /** performance.now() at which its caller is told "unavailable". */
-  readonly deadline: number;
   /** What the archive said of its ids, with the checkpoint at which it said so. */
-  lookedUp: { readonly floor: number; readonly found: readonly LookedUp[] } | undefined;
-  settled: boolean;
-  resolve(result: AppendResult): void;
-  reject(error: StoreError): void;
+  lookedUp: { readonly floor: number; readonly found: readonly LookedUp[] } | undefined = undefined;
+  settled = false;
+
+  /** Throws StoreError "invalid" when the request breaks a rule. */
+  constructor(
+    readonly request: AppendRequest,
+    options: AppendOptions & { mintedMs?: number },
+    /** performance.now() at which its caller is told "unavailable". */
+    readonly deadline: number,
+    private readonly onResult: (result: AppendResult) => void,
+    private readonly onError: (error: StoreError) => void,
+  ) {
+    const packed = packEvents(request);
+    this.events = packed.events;
+    this.bytes = packed.bytes;
+    this.priority = options.priority ?? "client";
+    this.signal = options.signal;
+    this.mintedMs = options.mintedMs;
+  }
+
+  resolve(result: AppendResult): void {
+    this.settled = true;
+    this.onResult(result);
+  }
+
+  reject(error: StoreError): void {
+    this.settled = true;
+    this.onError(error);
+  }
 }
 
 export interface PendingEvent {
@@ -30,7 +52,7 @@ export interface PendingEvent {
 }
 
 /** Throws StoreError "invalid" naming the field and the limit. */
-export function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: number } {
+function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: number } {
   checkStreamId(request.stream);
   const count = request.events.length;
   if (count === 0 || count > limits.appendEventsMax) {

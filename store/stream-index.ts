@@ -5,6 +5,7 @@ import { indexedIdsMax, indexedStreamsMax } from "./limits.ts";
 
 /** An event as the index knows it. */
 export interface Indexed {
+  readonly id: string;
   readonly revision: number;
   readonly digest: bigint;
   /** 0 while its batch is not yet acknowledged. */
@@ -13,12 +14,48 @@ export interface Indexed {
   index: number;
 }
 
-export interface Entry {
-  /** Last revision, tentative ones included. */
-  last: number;
-  /** True: every event id of the stream is here, as its revision 0 was recorded above the floor. */
-  complete: boolean;
-  readonly ids: Map<string, Indexed>;
+/**
+ * A stream in the index. Most have one event in their time here, and a map for each would be most of the index's memory and
+ * of the garbage collector's work: the map comes with the second event.
+ */
+export class Entry {
+  private only: Indexed | undefined;
+  private many: Map<string, Indexed> | undefined;
+
+  constructor(
+    /** Last revision, tentative ones included. */
+    public last: number,
+    /** True: every event id of the stream is here, as its revision 0 was recorded above the floor. */
+    public complete: boolean,
+  ) {}
+
+  find(id: string): Indexed | undefined {
+    if (this.many !== undefined) return this.many.get(id);
+    return this.only?.id === id ? this.only : undefined;
+  }
+
+  add(event: Indexed): void {
+    if (this.many !== undefined) this.many.set(event.id, event);
+    else if (this.only === undefined) this.only = event;
+    else {
+      this.many = new Map([[this.only.id, this.only]]);
+      this.many.set(event.id, event);
+      this.only = undefined;
+    }
+  }
+
+  forget(id: string): void {
+    this.many?.delete(id);
+    if (this.only?.id === id) this.only = undefined;
+  }
+
+  size(): number {
+    return this.many?.size ?? (this.only === undefined ? 0 : 1);
+  }
+
+  events(): Iterable<Indexed> {
+    return this.many?.values() ?? (this.only === undefined ? [] : [this.only]);
+  }
 }
 
 /**
@@ -52,10 +89,10 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
 
   /** A hot stream must not grow for ever: ids that the archive has are forgotten, and the entry says so. */
   function prune(entry: Entry): void {
-    if (entry.ids.size <= indexedIdsMax) return;
-    for (const [id, event] of entry.ids) {
+    if (entry.size() <= indexedIdsMax) return;
+    for (const event of entry.events()) {
       if (event.sequence === 0 || event.sequence > at.sequence) continue;
-      entry.ids.delete(id);
+      entry.forget(event.id);
       entry.complete = false;
     }
   }
@@ -64,7 +101,7 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
     let entry = young.get(stream);
     if (entry !== undefined) return entry;
     entry = old.get(stream);
-    if (entry === undefined) entry = { ...fresh, ids: new Map() };
+    if (entry === undefined) entry = new Entry(fresh.last, fresh.complete);
     else prune(entry);
     young.set(stream, entry);
     return entry;
@@ -83,7 +120,7 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
       batch.events.forEach((event, index) => {
         const entry = touch(event.stream, { last: event.revision - 1, complete: event.revision === 0 });
         entry.last = event.revision;
-        entry.ids.set(event.id, { revision: event.revision, digest: event.digest, sequence, index });
+        entry.add({ id: event.id, revision: event.revision, digest: event.digest, sequence, index });
       });
     },
     rotate({ sequence, timeMs, archived }) {
