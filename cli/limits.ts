@@ -17,10 +17,13 @@ export const limits = {
   restartMsMax: 3_000,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */
   readyMs: 90_000,
+  /** Demo: a process that has ended this often without ever having been ready will not be. The pauses add up to 10 s, in
+   * which a database has recovered and a port that was just given back is free again. */
+  startsMax: 8,
   /** Demo: a process that does not end after its stop signal is killed. Longer than stopMs, so that stopMs decides. */
   killMs: 11_000,
-  /** Demo: orders in flight a region. Above 64 the region's process gains little and each order waits longer. */
-  inFlightMax: 48,
+  /** Demo: orders in flight a region. Fewer make small batches, which cost every reader; more only wait for each other. */
+  inFlightMax: 96,
   /** Demo: lines read ahead a region, so that one region that is down does not hold up the other two at once. */
   queueMax: 20_000,
   /** Demo: a line of the orders file; the gateway's own limit is lower and gives the better error. */
@@ -32,6 +35,8 @@ export const limits = {
   stallMs: 60_000,
   /** Demo: hundred orders as the second tenant are enough to show that nothing mixes. */
   secondTenantOrders: 100,
+  /** Demo: between two looks whether the last order has come to its end everywhere; a look counts rows six times. */
+  settleMs: 400,
   /** Live view: once a second on a terminal, every five in a file. */
   liveMs: 1_000,
   plainMs: 5_000,

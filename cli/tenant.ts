@@ -11,7 +11,15 @@ import { openStore, type Store, type StoreLog } from "../store/open.ts";
 import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { type Projectors, startProjectors } from "./projectors.ts";
-import { connectAs, logName, offerMirrors, openMirror, openOwnLog, type Surroundings } from "./tenant-logs.ts";
+import {
+  connectAs,
+  logName,
+  mirrorTargets,
+  offerMirrors,
+  openMirror,
+  openOwnLog,
+  type Surroundings,
+} from "./tenant-logs.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 /** One tenant in a region's process. Disposing stops what it does, from the outside inwards. */

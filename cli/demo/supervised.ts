@@ -61,6 +61,12 @@ export function supervise(spec: ProcessSpec, options: { logFile: string; changed
     options.changed();
   };
 
+  /** Without effect once it has been ready. */
+  function giveUp(how: string): void {
+    const why = exit === "" ? "it runs, but does not answer" : `last with ${exit}`;
+    first.reject(new CliError("failed", `${spec.name} does not come up, ${how}, ${why}; see ${options.logFile}`));
+  }
+
   async function live(): Promise<void> {
     const ended = new AbortController();
     child = start(spec, options.logFile);
@@ -90,6 +96,7 @@ export function supervise(spec: ProcessSpec, options: { logFile: string; changed
       await live();
       if (stopping.signal.aborted) break;
       restarts += 1;
+      if (restarts >= limits.startsMax) giveUp(`it has ended ${restarts} times`);
       const steady = performance.now() - startedMs >= limits.steadyMs;
       pauseMs = steady ? 0 : Math.min(Math.max(pauseMs * 2, limits.restartMsMin), limits.restartMsMax);
       enter("restarting");
@@ -98,15 +105,7 @@ export function supervise(spec: ProcessSpec, options: { logFile: string; changed
     enter("stopped");
   }
 
-  const deadline = setTimeout(() => {
-    const why = exit === "" ? "it runs, but does not answer" : `it ended last with ${exit}`;
-    first.reject(
-      new CliError(
-        "failed",
-        `${spec.name} is not ready after ${limits.readyMs / 1000} s (${why}); see ${options.logFile}`,
-      ),
-    );
-  }, limits.readyMs);
+  const deadline = setTimeout(() => giveUp(`not after ${limits.readyMs / 1_000} s`), limits.readyMs);
   const running = run().catch((error) => first.reject(new CliError("failed", describeError(error), { cause: error })));
   first.promise.finally(() => clearTimeout(deadline)).catch(() => {});
 

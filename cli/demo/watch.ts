@@ -91,7 +91,7 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
             `nothing has moved for ${limits.stallMs / 1_000} s, but not every order has come to its end in every region`,
           );
         }
-        await wait(250, undefined, { signal });
+        await wait(limits.settleMs, undefined, { signal });
       }
     },
 

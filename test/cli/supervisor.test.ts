@@ -85,6 +85,14 @@ test("a program that cannot be run is an error with the way to its log, and stop
   await expect(started).rejects.toThrow(/missing/);
 });
 
+test("a program that never comes up is given up after some tries, not after the whole wait", async () => {
+  await using supervisor = createSupervisor(folder());
+  const dying = { ...sleeper("dying", "exit 3"), ready: () => new Promise<void>(() => {}) };
+  await expect(supervisor.start([dying])).rejects.toThrow(
+    /^dying does not come up, it has ended 8 times, last with exit code 3; see .*dying\.log$/,
+  );
+}, 30_000);
+
 test("when the supervising program is killed, its processes end all the same", async () => {
   const dir = folder();
   const program = spawn(process.execPath, [join(import.meta.dir, "supervise-two.ts"), dir], {
