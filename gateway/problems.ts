@@ -26,12 +26,15 @@ const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
   "not-found": "stream-not-found",
   overloaded: "overloaded",
   unavailable: "unavailable",
+  "unknown-region": "invalid-request",
   "no-home": "no-home",
+  "not-replicated": "not-replicated",
+  behind: "projection-behind",
   cancelled: "cancelled",
 };
 
 function ofStoreError(error: StoreError): Problem {
-  const { field, actual, retryAfterMs } = error.details;
+  const { field, actual, retryAfterMs, reached } = error.details;
   const code = fromStore[error.code];
   // "unavailable" and its like quote brokers, subjects and processes in their texts: those stay inside.
   const ours = problemTable[code].status < 500;
@@ -40,7 +43,10 @@ function ofStoreError(error: StoreError): Problem {
     detail: ours ? error.message : `${problemTable[code].title}.`,
     errors: field === undefined ? undefined : [{ pointer: `/${field}`, rule: "invalid", detail: error.message }],
     retryAfterMs: retryAfterMs ?? problemTable[code].retryAfterMs,
-    members: actual === undefined ? undefined : { actual_revision: actual },
+    members: {
+      ...(actual === undefined ? {} : { actual_revision: actual }),
+      ...(reached === undefined ? {} : { positions: [formatPosition(reached)] }),
+    },
   };
 }
 

@@ -80,8 +80,11 @@ export const buildTimeoutMs = 15 * 60_000;
 /** A tenant in one server: connections of a few processes and their operators; what a runaway client may open. */
 export const tenantConnectionsMax = 1_000;
 export const tenantSubscriptionsMax = 100_000;
-/** Links of a tenant's account at a hub, a region: one, and one that is not yet known to be dead. */
-export const tenantLeafsPerRegionMax = 3;
+/**
+ * Links of a tenant's account at a hub, a region. One lives; those that died count until the hub knows it, and a region
+ * that comes back tries every second: with 3 a mirror was refused for good after hubs had been killed and stopped.
+ */
+export const tenantLeafsPerRegionMax = 1_000;
 /** Streams and consumers of a tenant in one region: logs with their mirrors and generations, and readers. */
 export const tenantStreamsMax = 256;
 export const tenantConsumersMax = 4_096;

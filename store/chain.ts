@@ -1,4 +1,5 @@
 import type { StoredMessage } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
 import { type Batch, kinds } from "./batch.ts";
 import { decodeBatch } from "./decode.ts";
 import { FormatError } from "./format-error.ts";
@@ -33,6 +34,7 @@ export function createChain(identity: Uint8Array, shard: number, after: number):
         ? undefined
         : `it begins an epoch after ${batch.previous}, the shard is at ${seen}`;
     }
+    if (batch.kind !== kinds.events) return `it has kind ${batch.kind}, which this reader does not know`;
     if (batch.previous !== accepted) return `it follows ${batch.previous}, the shard is at ${accepted}`;
     if (epoch !== undefined && batch.epoch !== epoch) return `it has epoch ${batch.epoch}, the shard ${epoch}`;
     if (epoch === undefined && accepted === 0) return "no epoch has begun";
@@ -58,4 +60,12 @@ export function createChain(identity: Uint8Array, shard: number, after: number):
       return { batch };
     },
   };
+}
+
+/** Every reader that passes over a message says so, in one form. Answers the text. */
+export function strayAlarm(logger: Logger, message: StoredMessage, why: string): string {
+  const { subject, sequence } = message;
+  const text = `message ${sequence} on ${subject} is skipped: ${why}`;
+  logger.error({ alarm: "stray-message", subject, sequence }, text);
+  return text;
 }

@@ -3,12 +3,12 @@ import type { Lease, Leases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import { createChain } from "./chain.ts";
+import { createChain, strayAlarm } from "./chain.ts";
 import { type CodecName, frame } from "./codec.ts";
 import { backoffMs, commit } from "./commit.ts";
 import { encodeEpoch } from "./encode.ts";
 import { StoreError } from "./error.ts";
-import { clockSkewMsMax } from "./limits.ts";
+import { clockRetryMs, clockSkewMsMax, epochTriesMax } from "./limits.ts";
 import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
 
 /** What an owner begins with. */
@@ -38,13 +38,15 @@ export interface ClaimOptions {
   readonly signal: AbortSignal;
 }
 
-/** Undefined: somebody else holds the lease. Rejects with StoreError "unavailable" when it cannot be done now. */
+/** Undefined: somebody else holds the lease. Rejects (StoreError, MeshError, or as the archive does) when it cannot be done now. */
 export async function claim(options: ClaimOptions): Promise<Claimed | undefined> {
+  // First, as an epoch that cannot be built upon only fills the log. An older checkpoint means more to read, nothing else.
+  const archived = await options.archive.checkpoint(options.key, options.shard);
   const lease = await options.leases.acquire(options.leaseKey, options.ownerName);
   if (lease === undefined) return undefined;
   try {
     const epoch = await beginEpoch(options);
-    return { lease, epoch, ...(await recover(options, epoch)) };
+    return { lease, epoch, archived, ...(await recover(options, archived, epoch)) };
   } catch (error) {
     await lease.release().catch((cause) => options.logger.warn({ cause }, "could not release a lease; it will expire"));
     throw error;
@@ -55,7 +57,7 @@ export async function claim(options: ClaimOptions): Promise<Claimed | undefined>
 async function beginEpoch(options: ClaimOptions): Promise<number> {
   const { log, shard, owner } = options;
   for (let attempt = 1; ; attempt++) {
-    // May be old (PROTOTYPE, R3): only the accepted epoch batch proves it.
+    // May be old where a leader was cut off: only the accepted epoch batch proves it.
     const last = (await log.lastMessage(shard))?.sequence ?? 0;
     const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number: 0, timeUs: Date.now() * 1000 };
     const fate = await commit({
@@ -74,16 +76,19 @@ async function beginEpoch(options: ClaimOptions): Promise<number> {
     if (fate.kind === "refused") {
       throw new StoreError("unavailable", `cannot begin an epoch of shard ${shard}: ${fate.reason}`);
     }
-    if (attempt === 10)
+    if (attempt === epochTriesMax)
       throw new StoreError("unavailable", `shard ${shard} is written by others; claimed ${attempt} times in vain`);
     await wait(backoffMs(attempt), undefined, { signal: options.signal });
   }
 }
 
 /** Rebuilds the index from the archive's checkpoint to exactly the epoch batch. */
-async function recover(options: ClaimOptions, epoch: number): Promise<Omit<Claimed, "lease" | "epoch">> {
-  const { log, shard, archive, key } = options;
-  const archived = await archive.checkpoint(key, shard);
+async function recover(
+  options: ClaimOptions,
+  archived: number,
+  epoch: number,
+): Promise<Pick<Claimed, "index" | "timeUs">> {
+  const { log, shard } = options;
   const floorMessage = archived === 0 ? undefined : await log.message(archived);
   const index = createStreamIndex({
     sequence: archived,
@@ -94,15 +99,12 @@ async function recover(options: ClaimOptions, epoch: number): Promise<Omit<Claim
   for await (const message of log.read(shard, { from: archived + 1, to: epoch, signal: options.signal })) {
     const next = chain.next(message);
     if (!("batch" in next)) {
-      options.logger.error(
-        { alarm: "stray-message", sequence: message.sequence },
-        `message ${message.sequence} is skipped: ${next.stray}`,
-      );
+      strayAlarm(options.logger, message, next.stray);
       continue;
     }
     index.add(next.batch, message.sequence);
     timeUs = Math.max(timeUs, next.batch.events.at(-1)?.recordedUs ?? 0, next.batch.timeUs);
-    if (message.sequence === epoch) checkClock(message.timeMs, shard);
+    if (message.sequence === epoch) await checkClock(message.timeMs, options);
   }
   if (chain.accepted() !== epoch) {
     throw new StoreError(
@@ -110,12 +112,13 @@ async function recover(options: ClaimOptions, epoch: number): Promise<Omit<Claim
       `shard ${shard} was read to ${chain.accepted()}, not to its epoch batch ${epoch}: the log and the archive (at ${archived}) do not fit`,
     );
   }
-  return { index, timeUs, archived };
+  return { index, timeUs };
 }
 
-function checkClock(brokerMs: number, shard: number): void {
+async function checkClock(brokerMs: number, { shard, signal }: ClaimOptions): Promise<void> {
   const off = Date.now() - brokerMs;
   if (Math.abs(off) <= clockSkewMsMax) return;
+  await wait(clockRetryMs, undefined, { signal });
   throw new StoreError(
     "unavailable",
     `shard ${shard} is not claimed: this process's clock is ${off} ms off the broker's, more than ${clockSkewMsMax}`,

@@ -3,10 +3,10 @@ import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { decodeBatch } from "./decode.ts";
 import { FormatError } from "./format-error.ts";
-import { publishTimeoutMs, unknownOutcomeAlarmMs } from "./limits.ts";
+import { publishTimeoutMs, republishMsMax, republishMsMin, unknownOutcomeAlarmMs } from "./limits.ts";
 
 /**
- * Publishes one fenced batch until its fate is known (PROTOTYPE, section 5 rule 1 and section R3).
+ * Publishes one fenced batch until its fate is known.
  *
  * - An acknowledgement above the last sequence known: stored.
  * - "Wrong last sequence" is no answer: read the message after the last one known. Ours: stored. Another's: ours can never
@@ -35,6 +35,7 @@ export interface Commit {
   readonly signal: AbortSignal;
 }
 
+/** Rejects only with the reason of its signal. */
 export async function commit(batch: Commit): Promise<Fate> {
   const begun = performance.now();
   let alarmed = false;
@@ -88,7 +89,7 @@ function isOurs(batch: Commit, message: StoredMessage): boolean {
   }
 }
 
-/** 50 ms doubling to 500, with jitter: an election takes seconds, a restart less. */
+/** Doubling from the shortest to the longest pause, with jitter. */
 export function backoffMs(attempt: number): number {
-  return Math.min(500, 50 * 2 ** Math.min(attempt - 1, 5)) * (0.5 + Math.random() / 2);
+  return Math.min(republishMsMax, republishMsMin * 2 ** Math.min(attempt - 1, 5)) * (0.5 + Math.random() / 2);
 }

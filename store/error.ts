@@ -1,21 +1,32 @@
+import type { Position } from "./position.ts";
+
 /** Closed codes; gateway/ maps each to a problem document and an RPC code in one place. */
-export type StoreErrorCode =
+export type StoreErrorCode = (typeof storeErrorCodes)[number];
+
+export const storeErrorCodes = [
   /** The request breaks a rule or a limit; `field` says where. */
-  | "invalid"
+  "invalid",
   /** The expected revision is not the actual one. */
-  | "wrong-revision"
+  "wrong-revision",
   /** An event id of this stream was recorded with another digest, or only some of the ids were recorded. */
-  | "already-exists"
+  "already-exists",
   /** The stream has no event. */
-  | "not-found"
+  "not-found",
   /** A queue, an index or the log's quota is full: try again after `retryAfterMs`. */
-  | "overloaded"
+  "overloaded",
   /** Cannot be known or done now: the outcome is unknown or nothing was done; repeating with the same ids is safe. */
-  | "unavailable"
-  /** The home region is not reachable or not known. */
-  | "no-home"
+  "unavailable",
+  /** There is no such region. */
+  "unknown-region",
+  /** Nobody in the home region answers: nothing was recorded; try again, or there. */
+  "no-home",
+  /** This region holds no copy of that home's log; ask the home. */
+  "not-replicated",
+  /** This region has not reached a min_position in time; `reached` says how far it is. */
+  "behind",
   /** The caller's signal aborted, or the store is closing. */
-  | "cancelled";
+  "cancelled",
+] as const;
 
 export interface StoreErrorDetails {
   readonly stream?: string;
@@ -25,6 +36,8 @@ export interface StoreErrorDetails {
   /** -1: no stream. */
   readonly actual?: number;
   readonly retryAfterMs?: number;
+  /** Of "behind": how far this region is. */
+  readonly reached?: Position;
 }
 
 /** Exact revision (a number, from 0), no stream yet, stream exists, or anything. */

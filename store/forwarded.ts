@@ -55,6 +55,7 @@ async function answer(
       errorMessage: error.message,
       actualRevision: BigInt(error.details.actual ?? 0),
       retryAfterMs: error.details.retryAfterMs ?? 0,
+      errorField: error.details.field ?? "",
     };
   }
 }

@@ -1,7 +1,5 @@
 /** Every bound of the event store, with its reason. Bytes and counts unless the name says otherwise. */
 
-/** Fits a subject token, an index key and a URL segment. */
-export const streamIdBytesMax = 128;
 /** Event ids and types are keys of the index and of SQL: short ones keep both small. */
 export const eventIdBytesMax = 128;
 export const eventTypeBytesMax = 128;
@@ -10,7 +8,7 @@ export const eventTextBytesMax = 256;
 export const attributesMax = 32;
 /** All names and values of an event's attributes together. */
 export const attributesBytesMax = 8192;
-/** Half of a batch, so that a batch of one append always fits beside its bookkeeping. */
+/** A third of a batch: what is larger belongs in an object store, with its address in the event. */
 export const eventBytesMax = 1 << 20;
 /** Events of one append: atomic, so they share one batch. */
 export const appendEventsMax = 10_000;
@@ -18,17 +16,15 @@ export const appendEventsMax = 10_000;
 export const appendBytesMax = 3 << 20;
 /** Events of a batch: bounds the time a reader is busy with one message. */
 export const batchEventsMax = 10_000;
-/** Bytes of a batch before compression (PROTOTYPE: 3 MB raw); one append may fill it alone. */
+/** Bytes of a batch before compression (3 MB filled a batch best where it was measured); one append may fill it alone. */
 export const batchBytesMax = 3 << 20;
 /** What a reader lets a batch decompress to: a batch with room for bookkeeping; more is a bomb. */
 export const decodedBytesMax = 8 << 20;
-/** `time_delta_us` is 32 bits: 60 minutes fit with room. */
-export const batchSpanUsMax = 60 * 60 * 1_000_000;
 /** Appends waiting for one shard; at 25,000 orders/s that is 0.4 s of work. */
 export const queuedAppendsMax = 10_000;
 /** Bytes waiting for one shard. */
 export const queuedBytesMax = 64 << 20;
-/** Pairs of one look-up statement: 1,000 take about 18 ms (ARCHIVE). */
+/** Pairs of one look-up statement: 1,000 take about 18 ms . */
 export const lookUpPairsMax = 1_000;
 /** Streams in the index of one shard; about 300 bytes each. Full means refuse, never forget. */
 export const indexedStreamsMax = 2_000_000;
@@ -38,11 +34,11 @@ export const indexedIdsMax = 64;
 export const clockSkewMsMax = 5_000;
 /** Each attempt to publish a batch; afterwards it is read back and published again. */
 export const publishTimeoutMs = 2_000;
-/** A deposed leader can answer from the past for 10 to 20 s (PROTOTYPE, R3): only then is "nothing there" alarming. */
+/** A deposed leader can answer from the past for 10 to 20 s : only then is "nothing there" alarming. */
 export const unknownOutcomeAlarmMs = 30_000;
 /** How long a reader waits for a min_position. */
 export const reachedWaitMs = 5_000;
-/** Decoded batches that a shard keeps for readers and subscribers. */
+/** Decoded batches that the reader of a log keeps: several orders of one batch are read one after the other. */
 export const recentBatchesMax = 64;
 /** A forwarded append's whole way there and back. */
 export const forwardTimeoutMs = 10_000;
@@ -50,7 +46,35 @@ export const forwardTimeoutMs = 10_000;
 export const forwardAppendsMax = 1_000;
 /** Bytes of one forwarded request: below the broker's max_payload of 8 MB. */
 export const forwardBytesMax = 4 << 20;
-/** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms (ARCHIVE), so 1,000 keep turns short. */
+/** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms, so 1,000 keep turns short. */
 export const readPageEvents = 1_000;
 /** A subscription says at least this often how far it has come, while batches pass by. */
 export const checkpointEveryMs = 1_000;
+/** How long a caller waits in the queue or for an unknown outcome before it is told "unavailable": an election takes 4 to 9 s. */
+export const appendWaitMs = 10_000;
+/** How often waiting appends are looked through for those that waited too long. */
+export const sweepMs = 1_000;
+/** A generation of the index: longer than the clock skew, so that newly minted ids are never below the floor. */
+export const rotateMs = 8_000;
+/** Below this the index is too small for forgetting to be worth a look-up later. */
+export const rotateStreamsMin = 1_000;
+/** Up to which fill of the log's quota an append is admitted; the rest is for epochs, so that a full log can end what it began. */
+export const admittedFill = { order: 0.85, client: 0.9, worker: 0.95 } as const;
+/** How often a log is asked how full it is: at 100 MB/s a log of 2 GB fills by a tenth in it. */
+export const fillEveryMs = 2_000;
+/** Event types named in a batch's headers: a hint stays small. */
+export const hintedTypesMax = 16;
+/** How long a stopping owner waits for what is in flight: within the 9 s that a process has to stop. */
+export const closeWaitMs = 3_000;
+export const closeStepMs = 20;
+/** Epoch batches tried in one claim, when others write the shard meanwhile. */
+export const epochTriesMax = 10;
+/** A clock that is off is not right again in an instant; each try costs an epoch batch. */
+export const clockRetryMs = 5_000;
+/** First and longest pause before a batch is published again: an election takes seconds, a restart less. */
+export const republishMsMin = 50;
+export const republishMsMax = 500;
+/** Forwarded requests in flight to one target: grouped, two keep an owner busy (2.8 times one request an append). */
+export const forwardsInFlightMax = 2;
+/** After nobody answered for a shard: its lease runs out in at most 5 s. */
+export const handOverRetryMs = 300;

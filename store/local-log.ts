@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../mesh/clock.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Logger } from "../mesh/logger.ts";
@@ -15,7 +16,8 @@ import type { Pending } from "./pending.ts";
 /** This region's own log of one name: its shards, and which of them an append or a new id goes to. */
 export interface LocalLog extends StoreLog, AsyncDisposable {
   readonly key: LogKey;
-  append(request: AppendRequest, options: AppendOptions): Promise<AppendResult>;
+  /** `final`: another process sent it here as to the owner; it is not handed on again. */
+  append(request: AppendRequest, options: AppendOptions & { final?: boolean }): Promise<AppendResult>;
   shardOf(stream: string): number;
   shard(number: number): ShardOwner;
   mint(): string;
@@ -39,20 +41,27 @@ export interface LocalLogOptions extends StoreLog {
   readonly signal: AbortSignal;
 }
 
-const fillEveryMs = 2_000;
-
 export function createLocalLog(options: LocalLogOptions): LocalLog {
   const { own, region, logger } = options;
   const stream = logStream(own.name);
   const fill = watchFill(options);
 
-  function handOver(appends: readonly Pending[], holder: string): void {
+  function handOver(shard: number, appends: readonly Pending[], holder: string): void {
     for (const pending of appends) {
-      const sent = { priority: pending.priority, ...(pending.signal === undefined ? {} : { signal: pending.signal }) };
-      options.forwarder.append(region, holder, pending.request, sent).then(
-        (result) => pending.resolve(result),
-        (error) => pending.reject(error),
-      );
+      if (pending.final) pending.reject(moved(pending, holder));
+      else void passOn(shard, pending, holder);
+    }
+  }
+
+  /** Gone without a word: its lease runs out soon, and the append waits for whoever takes over, as long as it may wait. */
+  async function passOn(shard: number, pending: Pending, holder: string): Promise<void> {
+    try {
+      pending.resolve(await options.forwarder.append(region, holder, pending.request, { priority: pending.priority }));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.code !== "no-home") return pending.reject(error);
+      await wait(limits.handOverRetryMs);
+      shards[shard]!.takeBack([pending]);
     }
   }
 
@@ -72,7 +81,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       durability: options.durability,
       fill: fill.now,
       onFull: fill.full,
-      handOver,
+      handOver: (appends, holder) => handOver(shard, appends, holder),
       logger,
       signal: options.signal,
     }),
@@ -120,6 +129,12 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
   };
 }
 
+/** A process that was sent the append as the owner is it no longer; passing it on once more could go round for ever. */
+function moved(pending: Pending, holder: string): StoreError {
+  const text = `the shard of ${pending.request.stream} has moved to ${holder}; repeat the append with the same ids`;
+  return new StoreError("unavailable", text, { retryAfterMs: limits.handOverRetryMs });
+}
+
 /** How full the log is, asked now and then: admission ends before the log does. */
 function watchFill(options: LocalLogOptions): { now(): number; full(): void; stop(): void } {
   let share = 0;
@@ -131,7 +146,7 @@ function watchFill(options: LocalLogOptions): { now(): number; full(): void; sto
       (error) => options.logger.debug({ error }, "the log's state could not be read"),
     );
   void ask();
-  const stop = every(fillEveryMs, ask);
+  const stop = every(limits.fillEveryMs, ask);
   return {
     now: () => share,
     full() {

@@ -1,7 +1,7 @@
 import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Batch } from "./batch.ts";
-import { type Chain, createChain } from "./chain.ts";
+import { type Chain, createChain, strayAlarm } from "./chain.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
 export interface LogBatch {
@@ -20,6 +20,15 @@ export interface FollowOptions {
 
 /** Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. */
 export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch> {
+  for await (const { message, batch } of followMessages(log, options))
+    if (batch !== undefined) yield { message, batch };
+}
+
+/** The same with the strays, without a batch: for who must know how far the log was read. */
+export async function* followMessages(
+  log: Log,
+  options: FollowOptions,
+): AsyncGenerator<{ readonly message: StoredMessage; readonly batch: Batch | undefined }> {
   const chains: Chain[] = [];
   for (let shard = 0; shard < log.shards; shard++) {
     chains.push(createChain(log.identity, shard, options.after[shard] ?? 0));
@@ -30,12 +39,9 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
     if ("batch" in next) yield { message, batch: next.batch };
-    else alarm(options, message, next.stray);
+    else {
+      options.onAlarm?.(strayAlarm(options.logger, message, next.stray));
+      yield { message, batch: undefined };
+    }
   }
-}
-
-function alarm(options: FollowOptions, message: StoredMessage, why: string): void {
-  const text = `message ${message.sequence} on ${message.subject} is skipped: ${why}`;
-  options.logger.error({ alarm: "stray-message", subject: message.subject, sequence: message.sequence }, text);
-  options.onAlarm?.(text);
 }

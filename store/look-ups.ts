@@ -12,6 +12,8 @@ export interface LookUps {
   /** The append comes back through `answered`, or is rejected as unavailable. */
   add(pending: Pending): void;
   size(): number;
+  /** Rejects what waits; what is being asked is answered or rejected when the archive has spoken. */
+  close(): void;
 }
 
 export function createLookUps(options: {
@@ -74,5 +76,10 @@ export function createLookUps(options: {
       if (asking === 0 && waiting.length === 1) setImmediate(() => asking === 0 && waiting.length > 0 && void ask());
     },
     size: () => waiting.length + asking,
+    close() {
+      const error = new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
+      for (const pending of waiting) pending.reject(error);
+      waiting = [];
+    },
   };
 }

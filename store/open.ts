@@ -95,18 +95,21 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return found;
   }
 
-  async function append(request: AppendRequest, given: AppendOptions = {}): Promise<AppendResult> {
+  async function append(
+    request: AppendRequest,
+    given: AppendOptions & { final?: boolean } = {},
+  ): Promise<AppendResult> {
     checkStreamId(request.stream);
     const home = homes.homeOf(request.stream, request.home);
     if (home !== region) return forwarder.append(home, "any", { ...request, home }, given);
     return logOf(request.stream).append(request, given);
   }
 
-  const own = (request: AppendRequest, given: AppendOptions) => append({ ...request, home: region }, given);
-  const handler = createForwardHandler(own);
+  const forwarded = (final: boolean) =>
+    createForwardHandler((request, given) => append({ ...request, home: region }, { ...given, final }));
   const servers = [
-    serve(connection, appendSubject(region, owner), {}, handler),
-    serve(connection, appendSubject(region, "any"), { queue: "owners" }, handler),
+    serve(connection, appendSubject(region, owner), {}, forwarded(true)),
+    serve(connection, appendSubject(region, "any"), { queue: "owners" }, forwarded(false)),
   ];
   const watching = watchLeases(options.leases, locals, logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);

@@ -16,11 +16,13 @@ export class Pending {
   /** What the archive said of its ids, with the checkpoint at which it said so. */
   lookedUp: { readonly floor: number; readonly found: readonly LookedUp[] } | undefined = undefined;
   settled = false;
+  /** True: another process sent it here as to the owner; it is not handed on again. */
+  readonly final: boolean;
 
   /** Throws StoreError "invalid" when the request breaks a rule. */
   constructor(
     readonly request: AppendRequest,
-    options: AppendOptions & { mintedMs?: number },
+    options: AppendOptions & { mintedMs?: number; final?: boolean },
     /** performance.now() at which its caller is told "unavailable". */
     readonly deadline: number,
     private readonly onResult: (result: AppendResult) => void,
@@ -32,6 +34,7 @@ export class Pending {
     this.priority = options.priority ?? "client";
     this.signal = options.signal;
     this.mintedMs = options.mintedMs;
+    this.final = options.final ?? false;
   }
 
   resolve(result: AppendResult): void {

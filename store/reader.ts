@@ -2,7 +2,7 @@ import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import type { Batch } from "./batch.ts";
-import { createChain } from "./chain.ts";
+import { createChain, strayAlarm } from "./chain.ts";
 import { decodeBatch } from "./decode.ts";
 import { StoreError } from "./error.ts";
 import type { RecordedEvent } from "./event-store.ts";
@@ -31,29 +31,30 @@ export interface ReaderOptions {
 }
 
 export function createStreamReader(options: ReaderOptions): StreamReader {
-  const { key, own, archive } = options;
+  const { key, own, archive, logger } = options;
   const recent = new Map<number, Batch>();
 
+  /** Where the shard stands: of a mirror, whatever the archive has. */
   async function standing(shard: number): Promise<number> {
     if (own === undefined) return 0;
-    const mine = own.owner(shard).standing("", Number.MAX_SAFE_INTEGER);
-    return mine?.sequence ?? (await own.log.lastMessage(shard))?.sequence ?? 0;
+    return own.owner(shard).last() ?? (await own.log.lastMessage(shard))?.sequence ?? 0;
   }
 
   /** Batches of the shard after `above` up to `to` that may have events of the stream. */
   async function* tail(shard: number, stream: string, above: number, to: number, signal?: AbortSignal) {
     const { log, owner } = own!;
-    const known = owner(shard).standing(stream, above);
-    if (known?.whole) {
-      for (const sequence of [...new Set(known.at.map((event) => event.sequence))].sort((a, b) => a - b)) {
+    const known = owner(shard).above(above, stream);
+    if (known !== undefined) {
+      const sequences = new Set(known.map((event) => event.sequence));
+      for (const sequence of [...sequences].sort((a, b) => a - b))
         yield { sequence, batch: await fetch(log, sequence) };
-      }
       return;
     }
     const chain = createChain(log.identity, shard, above);
     for await (const message of log.read(shard, { from: above + 1, to, ...(signal === undefined ? {} : { signal }) })) {
       const next = chain.next(message);
       if ("batch" in next) yield { sequence: message.sequence, batch: next.batch };
+      else strayAlarm(logger, message, next.stray);
     }
   }
 

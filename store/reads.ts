@@ -1,7 +1,8 @@
+import { MeshError } from "../mesh/error.ts";
 import type { Log } from "../mesh/log.ts";
-import type { LogKey } from "./archive.ts";
+import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
-import type { EventStore } from "./event-store.ts";
+import type { EventStore, SubscribeOptions } from "./event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import { reachedWaitMs } from "./limits.ts";
 import type { LocalLog } from "./local-log.ts";
@@ -20,15 +21,20 @@ export interface ReadsOptions extends StoreOptions {
 
 /** The reading half of a store: streams by revision, logs by position. */
 export function createReads(options: ReadsOptions): Pick<EventStore, "readStream" | "subscribe"> {
-  const { region, archive, logger, homes } = options;
+  const { region, logger, homes } = options;
+  const archive = guarded(options.archive);
   const readers = new Map<string, StreamReader>();
 
   function logAt(local: LocalLog, home: string): Log {
     const log = home === region ? local.own : local.mirror(home);
     if (log !== undefined) return log;
-    throw new StoreError("no-home", `the log ${local.name} of ${home} is not replicated to ${region}; ask ${home}`, {
-      field: "home",
-    });
+    throw new StoreError(
+      "not-replicated",
+      `the log ${local.name} of ${home} is not replicated to ${region}; ask ${home}`,
+      {
+        field: "home",
+      },
+    );
   }
 
   function readerOf(local: LocalLog, log: Log): StreamReader {
@@ -51,7 +57,9 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
     for (const position of positions) {
       const log = logs.find((one) => Buffer.compare(one.identity, position.log) === 0);
       if (log === undefined) {
-        throw new StoreError("no-home", "a min_position belongs to a log that is not here", { field: "min_position" });
+        throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", {
+          field: "min_position",
+        });
       }
       const reached = await archive.reached(options.keyOf(log), position.shard, position.sequence, {
         timeoutMs: reachedWaitMs,
@@ -59,9 +67,9 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
       });
       if (reached >= position.sequence) continue;
       throw new StoreError(
-        "unavailable",
+        "behind",
         `this region's archive has reached ${reached} of shard ${position.shard}, not yet ${position.sequence}`,
-        { retryAfterMs: 1_000, field: "min_position" },
+        { retryAfterMs: 1_000, field: "min_position", reached: { ...position, sequence: reached, index: 0 } },
       );
     }
   }
@@ -74,14 +82,61 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
       const log = logAt(local, home);
       if (minPositions !== undefined) await reach(minPositions, signal);
       const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
-      yield* readerOf(local, log).read(shard, stream, { from, limit, ...(signal === undefined ? {} : { signal }) });
+      yield* known(
+        readerOf(local, log).read(shard, stream, { from, limit, ...(signal === undefined ? {} : { signal }) }),
+      );
     },
     async *subscribe(asked) {
-      const local = options.locals[0];
-      if (local === undefined) throw new StoreError("invalid", "this tenant has no log");
+      const local = logOfSubscription(asked);
       const home = asked.home ?? region;
       homes.tagOf(home);
-      yield* subscribe(logAt(local, home), asked, logger);
+      yield* known(subscribe(logAt(local, home), asked, logger));
     },
+  };
+
+  /** A subscription follows one log: the one that takes all that it asks for. */
+  function logOfSubscription({ streams = [], categories = [] }: SubscribeOptions): LocalLog {
+    const [first, ...others] = new Set(
+      [...streams, ...categories.map((category) => `${category}-`)].map(options.logOf),
+    );
+    const local = first ?? (options.locals.length === 1 ? options.locals[0] : undefined);
+    if (local !== undefined && others.length === 0) return local;
+    const names = options.locals.map(({ name }) => name).join(", ");
+    throw new StoreError("invalid", `name streams or categories of one log; this tenant's logs are ${names}`, {
+      field: "categories",
+    });
+  }
+}
+
+/** The broker away is "unavailable" to who reads, whatever the mesh calls it. */
+async function* known<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (cause) {
+    if (!(cause instanceof MeshError)) throw cause;
+    throw new StoreError("unavailable", "the log cannot be read now; try again", { retryAfterMs: 1_000 }, { cause });
+  }
+}
+
+/** The database away is "unavailable" to who reads. */
+function guarded(archive: Archive): Archive {
+  const guard = async <T>(answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (cause) {
+      if (cause instanceof StoreError) throw cause;
+      throw new StoreError(
+        "unavailable",
+        "the archive does not answer now; try again",
+        { retryAfterMs: 1_000 },
+        { cause },
+      );
+    }
+  };
+  return {
+    checkpoint: (...asked) => guard(archive.checkpoint(...asked)),
+    lookUp: (...asked) => guard(archive.lookUp(...asked)),
+    readStream: (...asked) => guard(archive.readStream(...asked)),
+    reached: (...asked) => guard(archive.reached(...asked)),
   };
 }

@@ -5,7 +5,7 @@ import { parseTag } from "./ids.ts";
 export interface Regions {
   readonly tags: ReadonlySet<string>;
   tagOf(region: string): string;
-  /** The tag of the stream's id, else `given`, else the tenant's default region. Throws StoreError "invalid" or "no-home". */
+  /** The tag of the stream's id, else `given`, else the tenant's default region. Throws StoreError "invalid" or "unknown-region". */
   homeOf(stream: string, given?: string): string;
 }
 
@@ -20,14 +20,19 @@ export function createRegions(options: {
     tags,
     tagOf(region) {
       const tag = byName.get(region);
-      if (tag === undefined) throw new StoreError("no-home", `there is no region "${region}"`, { field: "home" });
+      if (tag === undefined)
+        throw new StoreError("unknown-region", `there is no region "${region}"`, { field: "home" });
       return tag;
     },
     homeOf(stream, given) {
       if (given !== undefined && !byName.has(given)) {
-        throw new StoreError("no-home", `there is no region "${given}"; regions are ${[...byName.keys()].join(", ")}`, {
-          field: "home",
-        });
+        throw new StoreError(
+          "unknown-region",
+          `there is no region "${given}"; regions are ${[...byName.keys()].join(", ")}`,
+          {
+            field: "home",
+          },
+        );
       }
       const tag = parseTag(stream, tags, 256);
       const tagged = tag === undefined ? undefined : byTag.get(tag.tag);

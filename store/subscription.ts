@@ -5,7 +5,7 @@ import { StoreError } from "./error.ts";
 import type { Notice, RecordedEvent, SubscribeOptions } from "./event-store.ts";
 import { streamCategory } from "./ids.ts";
 import { checkpointEveryMs } from "./limits.ts";
-import { followLog } from "./log-reader.ts";
+import { followMessages } from "./log-reader.ts";
 import type { Position } from "./position.ts";
 import { recordedEvents } from "./recorded.ts";
 
@@ -34,10 +34,15 @@ export async function* subscribe(log: Log, options: SubscribeOptions, logger: Lo
   let told = caughtUp();
   if (told) yield { kind: "caught-up", positions: positions() };
   let checkpointMs = performance.now();
-  for await (const { message, batch } of followLog(log, { after: at.slice(), logger, signal })) {
+  for await (const { message, batch } of followMessages(log, { after: at.slice(), logger, signal })) {
     const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
-    for (const event of recordedEvents(batch, place, wanted)) yield { kind: "event", event };
-    at[message.shard] = message.sequence;
+    if (batch === undefined) {
+      // A stray at the end of a shard must not keep the notice back for ever.
+      if (message.sequence >= stand[message.shard]!) stand[message.shard] = at[message.shard]!;
+    } else {
+      for (const event of recordedEvents(batch, place, wanted)) yield { kind: "event", event };
+      at[message.shard] = message.sequence;
+    }
     if (!told && caughtUp()) {
       told = true;
       yield { kind: "caught-up", positions: positions() };

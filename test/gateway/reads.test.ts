@@ -167,7 +167,7 @@ test("the events of an order whose home is not replicated here are 421 with the 
   const harness = await createHarness();
   harness.store.readStream = async function* () {
     yield* [];
-    throw new StoreError("no-home", "the log orders of eu-west is not replicated to us-east", { field: "home" });
+    throw new StoreError("not-replicated", "the log orders of eu-west is not replicated to us-east", { field: "home" });
   };
   const problem = await problemIn(await harness.call("/v1/orders/I1/events?region=eu-west"));
   expect(problem).toMatchObject({ status: 421, home: { region: "eu-west", url: "http://eu-west.example" } });

@@ -116,5 +116,5 @@ test("the home of a stream is its tag, else what the request says, else the tena
   expect(codeOf(() => regions.homeOf(minted, "eu-west"))).toBe("invalid");
   expect(regions.homeOf("order-1", "us-east")).toBe("us-east");
   expect(regions.homeOf("order-1")).toBe("eu-west");
-  expect(codeOf(() => regions.homeOf("order-1", "mars"))).toBe("no-home");
+  expect(codeOf(() => regions.homeOf("order-1", "mars"))).toBe("unknown-region");
 });

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/log/v1/forward.proto.
  */
 export const file_meridian_log_v1_forward: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tZXJpZGlhbi9sb2cvdjEvZm9yd2FyZC5wcm90bxIPbWVyaWRpYW4ubG9nLnYxIlQKDkZvcndhcmRSZXF1ZXN0Eg8KB3ZlcnNpb24YASABKA0SMQoHYXBwZW5kcxgCIAMoCzIgLm1lcmlkaWFuLmxvZy52MS5Gb3J3YXJkZWRBcHBlbmQiawoPRm9yd2FyZGVkQXBwZW5kEjUKBmFwcGVuZBgBIAEoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdBIPCgdkaWdlc3RzGAIgAygGEhAKCHByaW9yaXR5GAMgASgNIkQKD0ZvcndhcmRSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAubWVyaWRpYW4ubG9nLnYxLkZvcndhcmRlZFJlc3VsdCKMAgoPRm9yd2FyZGVkUmVzdWx0EhYKDmZpcnN0X3JldmlzaW9uGAEgASgEEhUKDWxhc3RfcmV2aXNpb24YAiABKAQSCwoDbG9nGAMgASgMEg0KBXNoYXJkGAQgASgNEhAKCHNlcXVlbmNlGAUgASgEEg0KBWluZGV4GAYgASgNEhAKCHJlcGVhdGVkGAcgASgIEhAKCHJlcGxpY2FzGAggASgNEg0KBWZzeW5jGAkgASgIEhIKCmVycm9yX2NvZGUYCiABKAkSFQoNZXJyb3JfbWVzc2FnZRgLIAEoCRIXCg9hY3R1YWxfcmV2aXNpb24YDCABKBISFgoOcmV0cnlfYWZ0ZXJfbXMYDSABKA1iBnByb3RvMw", [file_meridian_eventstore_v1_eventstore]);
+  fileDesc("Ch1tZXJpZGlhbi9sb2cvdjEvZm9yd2FyZC5wcm90bxIPbWVyaWRpYW4ubG9nLnYxIlQKDkZvcndhcmRSZXF1ZXN0Eg8KB3ZlcnNpb24YASABKA0SMQoHYXBwZW5kcxgCIAMoCzIgLm1lcmlkaWFuLmxvZy52MS5Gb3J3YXJkZWRBcHBlbmQiawoPRm9yd2FyZGVkQXBwZW5kEjUKBmFwcGVuZBgBIAEoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdBIPCgdkaWdlc3RzGAIgAygGEhAKCHByaW9yaXR5GAMgASgNIkQKD0ZvcndhcmRSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAubWVyaWRpYW4ubG9nLnYxLkZvcndhcmRlZFJlc3VsdCKhAgoPRm9yd2FyZGVkUmVzdWx0EhYKDmZpcnN0X3JldmlzaW9uGAEgASgEEhUKDWxhc3RfcmV2aXNpb24YAiABKAQSCwoDbG9nGAMgASgMEg0KBXNoYXJkGAQgASgNEhAKCHNlcXVlbmNlGAUgASgEEg0KBWluZGV4GAYgASgNEhAKCHJlcGVhdGVkGAcgASgIEhAKCHJlcGxpY2FzGAggASgNEg0KBWZzeW5jGAkgASgIEhIKCmVycm9yX2NvZGUYCiABKAkSFQoNZXJyb3JfbWVzc2FnZRgLIAEoCRIXCg9hY3R1YWxfcmV2aXNpb24YDCABKBISFgoOcmV0cnlfYWZ0ZXJfbXMYDSABKA0SEwoLZXJyb3JfZmllbGQYDiABKAliBnByb3RvMw", [file_meridian_eventstore_v1_eventstore]);
 
 /**
  * Appends that a process forwards to the owner of their shard.
@@ -59,7 +59,7 @@ export type ForwardedAppend = Message<"meridian.log.v1.ForwardedAppend"> & {
   digests: bigint[];
 
   /**
-   * A worker's append: admitted until the log is nearly full.
+   * How full the log may be for it: 0 a client's append, 1 a new order (least), 2 a worker's (most).
    *
    * @generated from field: uint32 priority = 3;
    */
@@ -166,6 +166,13 @@ export type ForwardedResult = Message<"meridian.log.v1.ForwardedResult"> & {
    * @generated from field: uint32 retry_after_ms = 13;
    */
   retryAfterMs: number;
+
+  /**
+   * Of an invalid append: where in the request, such as "events/3/id".
+   *
+   * @generated from field: string error_field = 14;
+   */
+  errorField: string;
 };
 
 /**
