@@ -2,7 +2,7 @@ import type { Connection } from "../mesh/connection.ts";
 import type { Log, LogName } from "../mesh/log.ts";
 import { openLog } from "../mesh/streams.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
-import { type Projector, startProjector } from "../projections/project.ts";
+import { type ProjectionChoice, type Projector, startProjector } from "../projections/project.ts";
 import { followLog } from "../store/log-reader.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { logName, mirrorTargets, type Surroundings } from "./tenant-logs.ts";
@@ -38,16 +38,19 @@ export function startProjectors(around: Surroundings, connection: Connection, te
     const name = logName(log, home);
     const what = `project the log ${log.name} of ${tenant.name} from ${home}`;
     const open = await keepTrying(() => openLog(connection, name), { what, logger, signal });
-    const start = (projection: ProjectionName) =>
+    const start = (choice: ProjectionChoice) =>
       startProjector({
+        ...choice,
         db: around.database,
         log: { tenant: tenant.name, ...name, identity: open.identity, shards: open.shards },
         source: (after, ended) => followLog(open, { after, logger, signal: ended }),
-        projection,
         logger,
         signal,
       });
-    started.set(open, { archive: start("archive"), orders: start("orders") });
+    started.set(open, {
+      archive: start({ projection: "archive" }),
+      orders: start({ projection: "orders", currency: tenant.currency }),
+    });
   }
 
   const own: Promise<void>[] = [];

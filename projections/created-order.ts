@@ -22,14 +22,14 @@ const decimal = /^\d+(\.\d+)?$/;
  * Reads the data of order.created, or says why it cannot be a row. The gateway's orders always can; what a client
  * appended by itself may be anything, and must not stop the shard.
  */
-export function readCreatedOrder(event: BatchEvent, id: string, currency: string | undefined): CreatedOrder | string {
+export function readCreatedOrder(event: BatchEvent, id: string, currency: string): CreatedOrder | string {
   const order = parse(event.data);
   if (typeof order === "string") return order;
   const { order_id, customer_id, country } = order;
   if (order_id !== undefined && order_id !== id) return "its order_id is not its stream's";
   if (!isColumn(customer_id)) return "it has no customer_id that fits a column";
   if (country !== undefined && country !== null && !isColumn(country)) return "its country fits no column";
-  const money = Array.isArray(order.order_items) ? goOrderFacts(order, currency ?? "") : order;
+  const money = Array.isArray(order.order_items) ? goOrderFacts(order, currency) : order;
   if (money === undefined || !isColumn(money.currency)) return "it has no currency";
   const { amount } = money;
   if (typeof amount !== "string" || amount.length > limits.amountChars || !decimal.test(amount)) {

@@ -2,7 +2,7 @@
 export const limits = {
   /** Clients that answer reads. Eight reads at once already fill two cores of the database's machine. */
   queryConnections: 4,
-  /** Clients that projectors write with. A statement carries up to 4,000 events: more writers only wait for the disk. */
+  /** Clients that projectors write with. A statement carries up to 2,000 events: more writers only wait for the disk. */
   writerConnections: 3,
   /** A connection on one machine takes milliseconds, over a network some tens; a dead host is not waited for longer. */
   connectMs: 5_000,
@@ -41,7 +41,7 @@ export const limits = {
   reachedPollMs: 25,
   /** The same where a projector of this process tells of its moves: only another one's are missed. */
   heardPollMs: 250,
-  /** Read-your-writes waits no longer (DESIGN section 7). */
+  /** Read-your-writes waits no longer: within it a projection that works has long been there. */
   reachedMs: 5_000,
   /** Orders a page. */
   pageOrders: 500,

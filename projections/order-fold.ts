@@ -18,7 +18,7 @@ export interface OrderChange {
 
 export interface FoldOptions {
   /** The tenant's, for orders that a client of the Go system recorded itself: they name none. */
-  readonly currency?: string;
+  readonly currency: string;
 }
 
 const category = "order";

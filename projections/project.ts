@@ -12,14 +12,18 @@ import { createOrdersWriter } from "./orders-writer.ts";
 import { createShardQueue, type ShardQueue } from "./shard-queue.ts";
 import type { PreparedWrite, ProjectionWriter } from "./writer.ts";
 
-export interface ProjectorOptions {
+export type ProjectorOptions = ProjectorSource & ProjectionChoice;
+
+export type ProjectionChoice =
+  | { readonly projection: "archive" }
+  /** The tenant's currency, for orders that name none: those that clients of the Go system record themselves. */
+  | { readonly projection: "orders"; readonly currency: string };
+
+export interface ProjectorSource {
   readonly db: Database;
   readonly log: LogKey & { readonly shards: number };
   /** Every accepted batch after these sequences (one a shard), then live until the signal aborts: `followLog`. */
   readonly source: (after: readonly number[], signal: AbortSignal) => AsyncIterable<LogBatch>;
-  readonly projection: "archive" | "orders";
-  /** Of "orders": the tenant's, for orders that name none (those that clients of the Go system record themselves). */
-  readonly currency?: string;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -53,7 +57,7 @@ export interface ProjectorCounters {
 export function startProjector(options: ProjectorOptions): Projector {
   const state: State = {
     options,
-    writer: options.projection === "archive" ? archiveWriter : createOrdersWriter({ currency: options.currency }),
+    writer: options.projection === "archive" ? archiveWriter : createOrdersWriter(options),
     checkpoints: Array.from({ length: options.log.shards }, () => 0),
     queues: [],
     counters: { events: 0, batches: 0, overtaken: 0, retries: 0, alarms: 0 },

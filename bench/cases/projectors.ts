@@ -92,7 +92,7 @@ async function project(stage: Stage, projection: "archive" | "orders", log: Log)
     db,
     log: { tenant: "bench", ...log.name, identity: log.identity, shards: 1 },
     source: (after, signal) => followLog(log, { after, logger: silent, signal }),
-    projection,
+    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
     logger: silent,
     signal: stop.signal,
   });

@@ -14,8 +14,7 @@ export function run(db: Database, log: MemoryLog, projection: "archive" | "order
     db,
     log: log.key,
     source: log.source,
-    projection,
-    currency: "GBP",
+    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
     logger,
     signal: stop.signal,
   });
