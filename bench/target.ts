@@ -97,14 +97,15 @@ async function realStore(): Promise<EventStore> {
 async function gateway(store: EventStore): Promise<(request: Request) => Promise<Response>> {
   const queries = createOrderQueries(openDatabase({ url: settings.database, logger: silent }), "bench");
   const services = { store, queries, defaultRegion: "us-east", currency: "GBP" };
-  return createGateway({
+  const gateway = await createGateway({
     region: "us-east",
     regions,
     tenants: new Map([["bench", services]]),
     tokens: { publicKey: settings.publicKey },
     ready: () => ({ ready: true, checks: {} }),
     logger: silent,
-  }).fetch;
+  });
+  return gateway.fetch;
 }
 
 function bare(): (request: Request) => Promise<Response> {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { GatewayError } from "../gateway/error.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import { serveGrpc } from "../gateway/grpc-server.ts";
 import { serveHttp } from "../gateway/server.ts";
@@ -75,7 +76,7 @@ async function openGateway(
   const services = [...tenants].flatMap(([name, { services }]) =>
     services === undefined ? [] : [[name, services] as const],
   );
-  const gateway = createGateway({
+  const gateway = await createGateway({
     region: config.region.name,
     regions: config.mesh.regions.map(({ name, tag, host, http }) => ({ name, tag, url: `http://${host}:${http}` })),
     tenants: new Map(services),
@@ -83,6 +84,8 @@ async function openGateway(
     ready,
     logger,
     openTenant: config.open.enabled ? config.open.tenant : undefined,
+  }).catch((cause: unknown) => {
+    throw cause instanceof GatewayError ? new CliError("configuration", cause.message, { cause }) : cause;
   });
   const http = stack.use(serveHttp({ fetch: gateway.fetch, ...config.http }));
   const grpc = stack.use(await serveGrpc({ listener: gateway.grpc, ...config.grpc }));

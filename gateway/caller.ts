@@ -31,8 +31,9 @@ export interface AdmissionOptions {
   readonly tokens: { readonly publicKey: string };
 }
 
-export function createAdmission(options: AdmissionOptions): Admission {
-  const { authenticate } = createAuthenticator(options.tokens);
+/** Rejects with GatewayError "configuration" when the tokens' key is not one. */
+export async function createAdmission(options: AdmissionOptions): Promise<Admission> {
+  const { authenticate } = await createAuthenticator(options.tokens);
   const callers = new WeakMap<Principal, Caller>();
   const admit = (principal: Principal, scope: Scope): Caller => {
     requireScope(principal, scope);

@@ -1,5 +1,7 @@
-/** Closed codes of what the gateway itself refuses; each is a row of the table in problems.ts. */
+/** Closed codes of what the gateway itself refuses; each but "configuration" is a row of problem-table.ts. */
 export type GatewayErrorCode =
+  /** It cannot be opened as it is configured; never an answer to a request. */
+  | "configuration"
   /** No token, or one that does not hold. */
   | "unauthenticated"
   /** The token does not allow it. */

@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import type { Logger } from "../store/event-store.ts";
 import { type Admission, createAdmission, createOpenAdmission, type TenantServices } from "./caller.ts";
 import { createCors } from "./cors.ts";
+import { GatewayError } from "./error.ts";
 import { mountGoOrders } from "./go-orders.ts";
 import { mountHealthRoutes, type Readiness } from "./health.ts";
 import { createIntake } from "./intake.ts";
@@ -54,12 +55,13 @@ export interface Gateway {
   endStreams(): void;
 }
 
-export function createGateway(options: GatewayOptions): Gateway {
+/** Rejects with GatewayError "configuration" before anything listens. */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const streams = new AbortController();
   const places = { here: options.region, regions: options.regions.map((region) => region.name) };
   const shared = { ...options, places, signal: streams.signal, ready: () => options.ready().ready };
 
-  const admission = createAdmission(options);
+  const admission = await createAdmission(options);
   const app = new Hono();
   mountOrders(app, { ...shared, admission, intake: createIntake(options.region) });
   mountOrderReads(app, { ...shared, admission });
@@ -85,7 +87,8 @@ type Shared = Omit<RpcOptions, "admission" | "whole">;
 
 function openListeners(tenant: string, options: GatewayOptions, shared: Shared) {
   if (!options.tenants.has(tenant)) {
-    throw new Error(`cannot open the listener without tokens: tenant "${tenant}" is not one of this gateway's`);
+    const text = `cannot open the listener without tokens: tenant "${tenant}" is not one of this gateway's`;
+    throw new GatewayError("configuration", text);
   }
   const admission: Admission = createOpenAdmission(tenant, options);
   const app = new Hono();
@@ -102,7 +105,7 @@ function listener(options: RpcOptions): RequestListener {
 function serve(app: Hono, logger: Logger, corsOrigins: readonly string[]): (request: Request) => Promise<Response> {
   const table = createRouteTable(app);
   const cors = createCors(corsOrigins);
-  app.notFound((context) => problemResponse(noRoute(context.req.raw, table)));
+  app.notFound((context) => problemResponse(problemOf(noRoute(context.req.raw, table), logger)));
   app.onError((error) => problemResponse(problemOf(error, logger)));
   return async (request) => {
     if (request.method === "OPTIONS") {

@@ -76,7 +76,9 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
     signal: request.signal,
   };
   const events = await orderEvents(services.store, id, homes, page).catch((error: unknown) => {
-    throw error instanceof StoreError && error.code === "not-replicated" ? elsewhere({ ...options, home: said }) : error;
+    throw error instanceof StoreError && error.code === "not-replicated"
+      ? elsewhere({ ...options, home: said })
+      : error;
   });
   if (events.length === 0 && page.from === 0) throw noOrder(id);
   return { order_id: id, events: events.map(eventDocument) };

@@ -83,7 +83,9 @@ function ofProjectionError(error: ProjectionError): Problem | undefined {
 
 /** The one place that turns an error into what a client may know of it. Unknown errors are logged under a new id. */
 export function problemOf(error: unknown, logger: Logger): Problem {
-  if (error instanceof GatewayError) return { code: error.code, detail: error.message, ...error.details };
+  if (error instanceof GatewayError && error.code !== "configuration") {
+    return { code: error.code, detail: error.message, ...error.details };
+  }
   if (error instanceof StoreError) {
     const problem = ofStoreError(error);
     if (problemTable[problem.code].status >= 500) logger.warn({ code: error.code }, error.message);

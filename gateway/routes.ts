@@ -3,7 +3,7 @@ import type { Logger } from "../store/event-store.ts";
 import { answerJson } from "./answer.ts";
 import { GatewayError } from "./error.ts";
 import { problemTable } from "./problem-table.ts";
-import { type Problem, problemOf, problemResponse } from "./problems.ts";
+import { problemOf, problemResponse } from "./problems.ts";
 
 /** Which methods a path takes: for 405, `Allow` and OPTIONS. */
 export interface RouteTable {
@@ -25,15 +25,11 @@ export function createRouteTable(app: Hono): RouteTable {
 }
 
 /** What a path that no route takes is answered: 405 where another method would do, else 404. */
-export function noRoute(request: Request, table: RouteTable): Problem {
-  const path = new URL(request.url).pathname;
-  const methods = table.methods(path);
+export function noRoute(request: Request, table: RouteTable): GatewayError {
+  const methods = table.methods(new URL(request.url).pathname);
+  if (methods.length === 0) return new GatewayError("route-not-found", "no route has this path");
   const allow = methods.join(", ");
-  const error =
-    methods.length === 0
-      ? new GatewayError("route-not-found", "no route has this path")
-      : new GatewayError("method-not-allowed", `this path takes ${allow}`, { headers: { allow } });
-  return { code: error.code, detail: error.message, ...error.details };
+  return new GatewayError("method-not-allowed", `this path takes ${allow}`, { headers: { allow } });
 }
 
 /** GET /problems/{code}: what a problem's `type` points at. */

@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from "jose";
 import { GatewayError } from "./error.ts";
 import { authorizationBytesMax, tokenClockSkewS, tokenLifeSMax, verifiedTokensMax } from "./limits.ts";
 
@@ -68,19 +77,20 @@ export interface Authenticator {
 
 /**
  * Verifies tokens signed by the other half of `publicKey`. A signature check takes 80 µs, so verified tokens are
- * remembered until they expire, in a bounded map: full, it forgets the one that came first.
+ * remembered until they expire, in a bounded map: full, it forgets the one that came first. Rejects with GatewayError
+ * "configuration" when the key is not an Ed25519 public key: no request could be answered with it.
  */
-export function createAuthenticator(options: { publicKey: string; clock?: () => number }): Authenticator {
+export async function createAuthenticator(options: {
+  publicKey: string;
+  clock?: () => number;
+}): Promise<Authenticator> {
   const clock = options.clock ?? Date.now;
   const verified = new Map<string, { readonly principal: Principal; readonly expiresMs: number }>();
-  const jwk = JSON.parse(options.publicKey) as JWK;
-  // Imported once; a bad key is found by the first request at the latest, and by `createGateway`, which awaits nothing.
-  const key = importJWK(jwk, "EdDSA");
-  key.catch(() => {});
+  const key = await importPublicKey(options.publicKey);
 
   async function verify(header: string): Promise<Principal> {
     const token = bearerToken(header);
-    const checked = await jwtVerify(token, await key, {
+    const checked = await jwtVerify(token, key, {
       algorithms: ["EdDSA"],
       issuer,
       audience,
@@ -110,6 +120,27 @@ export function createAuthenticator(options: { publicKey: string; clock?: () => 
       throw unauthenticated("the token has expired", "invalid_token");
     },
   };
+}
+
+/** No error text quotes the key: whoever puts the private one here by mistake must not find it in a log. */
+async function importPublicKey(text: string): Promise<CryptoKey> {
+  const refuse = (met: string, cause?: unknown) => {
+    const rule = "the key that tokens are checked with must be an Ed25519 public key as a JWK (JSON)";
+    return new GatewayError("configuration", `cannot open the gateway: ${rule}, but it is ${met}`, {}, { cause });
+  };
+  let jwk: Partial<JWK> | null;
+  try {
+    jwk = JSON.parse(text) as Partial<JWK> | null;
+  } catch {
+    throw refuse("no JSON");
+  }
+  if (jwk?.kty !== "OKP" || jwk.crv !== "Ed25519") throw refuse("another kind of JSON or of key");
+  if (jwk.d !== undefined) throw refuse("a private key");
+  try {
+    return (await importJWK(jwk as JWK, "EdDSA")) as CryptoKey;
+  } catch (cause) {
+    throw refuse("damaged", cause);
+  }
 }
 
 /** Throws GatewayError "forbidden", which names the scope. */

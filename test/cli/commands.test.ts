@@ -99,7 +99,7 @@ test("token mint prints a token that the gateway takes, with the scopes asked fo
   const key = join(dir, "keys", "tokens.private.jwk");
   const { status, stdout } = meridian("token", "mint", "--tenant", "acme", "--scopes", "orders:read", "--key", key);
   expect(status).toBe(0);
-  const authenticator = createAuthenticator({
+  const authenticator = await createAuthenticator({
     publicKey: readFileSync(join(dir, "keys", "tokens.public.jwk"), "utf8"),
   });
   const principal = await authenticator.authenticate(`Bearer ${stdout.trim()}`);

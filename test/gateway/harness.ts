@@ -38,7 +38,7 @@ export async function createHarness(options: Partial<GatewayOptions> = {}): Prom
   const other = createMemoryStore(options.region ?? "us-east", "us-east", otherLogs);
   const shared = { defaultRegion: "us-east", currency: "GBP" };
   const logged: LogLine[] = [];
-  const gateway = createGateway({
+  const gateway = await createGateway({
     region: "us-east",
     regions: regions.map((region) => ({ ...region, url: `http://${region.name}.example` })),
     tenants: new Map([

@@ -72,8 +72,30 @@ test("a token signed with the public key as an HMAC secret does not hold", async
     .setSubject("x")
     .setExpirationTime("1m")
     .sign(new TextEncoder().encode(publicKey));
-  const { authenticate } = createAuthenticator({ publicKey });
+  const { authenticate } = await createAuthenticator({ publicKey });
   await expect(async () => authenticate(`Bearer ${forged}`)).toThrow("cannot be verified");
+});
+
+test("a key that cannot check tokens is found before anything listens, and its text is not repeated", async () => {
+  const { publicKey, privateKey } = await createTokenKeys();
+  const jwk = JSON.parse(publicKey) as Record<string, string>;
+  const { d } = JSON.parse(privateKey) as { d: string };
+  const bad: [string, string][] = [
+    ["", "no JSON"],
+    ["-----BEGIN PUBLIC KEY-----", "no JSON"],
+    ["null", "another kind"],
+    ['{"kty":"oct","k":"c2VjcmV0"}', "another kind"],
+    [JSON.stringify({ ...jwk, crv: "X25519" }), "another kind"],
+    [privateKey, "a private key"],
+    [JSON.stringify({ ...jwk, x: "AAAA" }), "damaged"],
+    [JSON.stringify({ ...jwk, x: undefined }), "damaged"],
+  ];
+  for (const [text, met] of bad) {
+    const error = await createHarness({ tokens: { publicKey: text } }).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ name: "GatewayError", code: "configuration" });
+    expect(String(error)).toContain(met);
+    expect(String(error)).not.toContain(d);
+  }
 });
 
 test("a scope that the token lacks is named in a 403", async () => {
@@ -110,7 +132,7 @@ test("a token for a tenant that is not served here is refused with 403", async (
 test("a token holds until it expires, the first time and out of memory alike", async () => {
   const keys = await createTokenKeys();
   let now = Date.now();
-  const { authenticate } = createAuthenticator({ publicKey: keys.publicKey, clock: () => now });
+  const { authenticate } = await createAuthenticator({ publicKey: keys.publicKey, clock: () => now });
   const header = `Bearer ${await mintToken(keys.privateKey, request)}`;
   expect(await authenticate(header)).toMatchObject({ tenant: "acme", name: "shop" });
   expect(authenticate(header)).not.toBeInstanceOf(Promise);
