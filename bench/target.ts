@@ -62,6 +62,7 @@ function immediateStore(): EventStore {
     async *subscribe() {},
     mint: () => mintId("use", 0, Date.now()),
     homeOf: () => "us-east",
+    taggedHome: () => undefined,
   };
 }
 

@@ -19,6 +19,8 @@ export type GatewayErrorCode =
   | "route-not-found"
   | "method-not-allowed"
   | "body-too-large"
+  /** What was asked for does not fit into one answer. */
+  | "answer-too-large"
   | "unsupported-media-type"
   /** A log that is not replicated into this region. */
   | "not-replicated"

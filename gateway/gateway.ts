@@ -58,8 +58,7 @@ export interface Gateway {
 /** Rejects with GatewayError "configuration" before anything listens. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const streams = new AbortController();
-  const places = { here: options.region, regions: options.regions.map((region) => region.name) };
-  const shared = { ...options, places, signal: streams.signal, ready: () => options.ready().ready };
+  const shared = { ...options, signal: streams.signal, ready: () => options.ready().ready };
 
   const admission = await createAdmission(options);
   const app = new Hono();

@@ -1,6 +1,7 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { fromGoType, toGoOrder, toGoType } from "../orders/go-order.ts";
+import { isOrderId, orderCategory } from "../orders/order-id.ts";
 import { StoreError } from "../store/error.ts";
 import type { Logger, RecordedEvent } from "../store/event-store.ts";
 import {
@@ -11,20 +12,16 @@ import {
 } from "../store/gen/eventstore/eventstore_pb.ts";
 import { streamCategory } from "../store/ids.ts";
 import type { Caller } from "./caller.ts";
+import { GatewayError } from "./error.ts";
 import type { CallerOf } from "./event-store-rpc.ts";
-import { candidateHomes, eventsIn, isOrderId, orderEvents } from "./order-homes.ts";
+import { goAnswerBytesMax, goAnswerEventsMax } from "./limits.ts";
+import { candidateHomes, eventsIn, orderEvents } from "./order-homes.ts";
 import { problemTable } from "./problem-table.ts";
 import { problemOf } from "./problems.ts";
 
-/** Where this gateway stands, and which regions there are. */
-export interface GoPlaces {
-  readonly here: string;
-  readonly regions: readonly string[];
-}
-
 /** Keeps what the Go client called its stream, where that does not follow from the aggregate's type. */
 const streamAttribute = "go.stream";
-const orderStream = "ORDERS";
+const goOrderStream = "ORDERS";
 
 /**
  * eventstore.EventStore of the Go system. An event of it is an event of the stream `<aggregate_type>-<aggregate_id>`;
@@ -32,12 +29,12 @@ const orderStream = "ORDERS";
  */
 export function createGoEventStoreService(
   callerOf: CallerOf,
-  options: { places: GoPlaces; logger: Logger },
+  options: { region: string; logger: Logger },
 ): ServiceImpl<typeof EventStore> {
   return {
     async createEvent(request, context) {
       try {
-        await append(callerOf(context), request.event ?? create(EventSchema), options.places);
+        await append(callerOf(context), request.event ?? create(EventSchema), options.region);
         return { isSuccess: true };
       } catch (error) {
         // What is wrong with the event goes where this interface has a place for it; what is wrong here is an RPC error,
@@ -49,15 +46,15 @@ export function createGoEventStoreService(
       }
     },
     async getEvents(request, context) {
-      return { events: await read(callerOf(context), request, options.places, context.signal) };
+      return { events: await collect(read(callerOf(context), request, options.region, context.signal)) };
     },
     async *getEventsStream(request, context) {
-      yield* await read(callerOf(context), request, options.places, context.signal);
+      yield* read(callerOf(context), request, options.region, context.signal);
     },
   };
 }
 
-async function append(caller: Caller, event: Event, places: GoPlaces): Promise<void> {
+async function append(caller: Caller, event: Event, here: string): Promise<void> {
   for (const field of ["eventId", "eventType", "aggregateId", "aggregateType"] as const) {
     if (event[field] === "") throw new StoreError("invalid", `${field} must not be empty`, { field: "event" });
   }
@@ -71,7 +68,7 @@ async function append(caller: Caller, event: Event, places: GoPlaces): Promise<v
     {
       stream,
       expected: "any",
-      home: await homeForAppend(caller, stream, event.aggregateId, places),
+      home: await homeForAppend(caller, stream, event.aggregateId, here),
       events: [
         { id: event.eventId, type: fromGoType(event.eventType), data: Buffer.from(event.eventData), attributes },
       ],
@@ -81,40 +78,57 @@ async function append(caller: Caller, event: Event, places: GoPlaces): Promise<v
 }
 
 /** An order's later events belong where the order is; its id need not say where, and the Go client cannot. */
-async function homeForAppend(
-  caller: Caller,
-  stream: string,
-  id: string,
-  places: GoPlaces,
-): Promise<string | undefined> {
+async function homeForAppend(caller: Caller, stream: string, id: string, here: string): Promise<string | undefined> {
   const { services } = caller;
-  if (streamCategory(stream) !== "order" || !isOrderId(id)) return undefined;
-  const homes = await candidateHomes(services, id, places);
+  if (streamCategory(stream) !== orderCategory || !isOrderId(id)) return undefined;
+  const homes = await candidateHomes(services, id, here);
   if (homes.length === 1) return homes[0];
   for (const home of homes) {
-    if ((await eventsIn(services.store, stream, { home, limit: 1 })).length > 0) return home;
+    for await (const _ of eventsIn(services.store, stream, { home, limit: 1 })) return home;
   }
   return undefined;
 }
 
 /**
  * The request names no aggregate type: an order is looked for first (`order-<aggregate_id>`), then the aggregate_id as a
- * whole stream id, so that `<aggregate_type>-<aggregate_id>` finds every other aggregate.
+ * whole stream id, so that `<aggregate_type>-<aggregate_id>` finds every other aggregate. As it is read: nothing is held.
  */
-async function read(caller: Caller, request: GetEventsRequest, places: GoPlaces, signal: AbortSignal) {
+async function* read(caller: Caller, request: GetEventsRequest, here: string, signal: AbortSignal) {
   const { aggregateId: id, eventId } = request;
   if (id === "") throw new StoreError("invalid", "aggregate_id must not be empty", { field: "aggregate_id" });
-  const events = await readOrder(caller, id, places, signal);
-  const found = events.length > 0 || !id.includes("-") ? events : await eventsIn(caller.services.store, id, { signal });
-  return found.filter((event) => eventId === "" || event.id === eventId).map(toGoEvent);
+  let isOrder = false;
+  for await (const event of readOrder(caller, id, here, signal)) {
+    isOrder = true;
+    if (eventId === "" || event.id === eventId) yield toGoEvent(event);
+  }
+  if (isOrder || !id.includes("-")) return;
+  for await (const event of eventsIn(caller.services.store, id, { signal })) {
+    if (eventId === "" || event.id === eventId) yield toGoEvent(event);
+  }
 }
 
-async function readOrder(caller: Caller, id: string, places: GoPlaces, signal: AbortSignal): Promise<RecordedEvent[]> {
-  if (!isOrderId(id)) return [];
+async function* readOrder(caller: Caller, id: string, here: string, signal: AbortSignal) {
+  if (!isOrderId(id)) return;
   const { services } = caller;
-  const homes = await candidateHomes(services, id, places);
-  return orderEvents(services.store, id, homes, { signal });
+  yield* orderEvents(services.store, id, await candidateHomes(services, id, here), { signal });
 }
+
+/** What fits into one answer; more is refused with the way to read it, for the request has no place to ask for the next page. */
+async function collect(events: AsyncIterable<GoEvent>): Promise<GoEvent[]> {
+  const collected: GoEvent[] = [];
+  let bytes = 0;
+  for await (const event of events) {
+    bytes += toBinary(EventSchema, create(EventSchema, event)).length;
+    if (bytes > goAnswerBytesMax || collected.length >= goAnswerEventsMax) {
+      const limit = `${goAnswerEventsMax} events and ${goAnswerBytesMax} bytes`;
+      throw new GatewayError("answer-too-large", `GetEvents answers at most ${limit}; this aggregate has more`);
+    }
+    collected.push(event);
+  }
+  return collected;
+}
+
+type GoEvent = ReturnType<typeof toGoEvent>;
 
 function toGoEvent(event: RecordedEvent) {
   const category = streamCategory(event.stream);
@@ -125,7 +139,7 @@ function toGoEvent(event: RecordedEvent) {
     aggregateId: event.stream.slice(category.length + 1),
     aggregateType: category,
     eventData: goData(event),
-    stream: said ?? (category === "order" ? orderStream : ""),
+    stream: said ?? (category === orderCategory ? goOrderStream : ""),
   };
 }
 

@@ -2,23 +2,25 @@ import type { Hono } from "hono";
 import { fromGoOrder, goPointer, toGoOrder } from "../orders/go-order.ts";
 import { absentOrder, evolve, type OrderState } from "../orders/order.ts";
 import { decodeOrderEvent } from "../orders/order-events.ts";
+import { isOrderId } from "../orders/order-id.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { answerJson } from "./answer.ts";
 import { bodyKind, decodeText, readBody } from "./body.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { createIntake, readKey } from "./intake.ts";
-import { orderBytesMax } from "./limits.ts";
-import { candidateHomes, isOrderId, orderEvents } from "./order-homes.ts";
+import { eventsPageMax, orderBytesMax } from "./limits.ts";
+import { candidateHomes, orderEvents } from "./order-homes.ts";
 
 export interface GoOrdersOptions {
   readonly admission: Admission;
-  readonly places: { readonly here: string; readonly regions: readonly string[] };
+  /** This region. */
+  readonly region: string;
 }
 
 /** The Go system's HTTP interface, so that its clients run unmodified: an order in its shape, kept in ours. */
 export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
-  const intake = createIntake(options.places.here);
+  const intake = createIntake(options.region);
   const encoder = new TextEncoder();
 
   app.post("/api/orders", async (context) => {
@@ -35,7 +37,9 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
       if (taken.repeated) headers["idempotency-replayed"] = "true";
       // A repeat answers what the first one did, so with its time.
       const { store } = caller.services;
-      const first = taken.repeated ? await orderEvents(store, taken.id, [taken.home], { limit: 1 }) : [];
+      const first = taken.repeated
+        ? await Array.fromAsync(orderEvents(store, taken.id, [taken.home], { limit: 1 }))
+        : [];
       const data = first.length > 0 ? createdText(first) : taken.data;
       return answerJson(toGoOrder(data, "received"), { status: 201, headers });
     } catch (error) {
@@ -45,19 +49,19 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
 
   app.get("/api/orders/:id", async (context) => {
     const caller = await options.admission(context.req.raw.headers.get("authorization"), "orders:read");
-    return answerJson(await readGoOrder(caller, context.req.param("id"), options.places));
+    return answerJson(await readGoOrder(caller, context.req.param("id"), options.region));
   });
 }
 
 /** From the projection, else from the log: a Go client reads at once what it has written, and knows no `min_position`. */
-async function readGoOrder(caller: Caller, id: string, places: GoOrdersOptions["places"]): Promise<object> {
+async function readGoOrder(caller: Caller, id: string, here: string): Promise<object> {
   if (isOrderId(id)) {
     const { services } = caller;
     const rows = await services.queries.order(id);
-    const row = rows.find((each) => each.home === places.here) ?? rows[0];
+    const row = rows.find((each) => each.home === here) ?? rows[0];
     if (row !== undefined) return toGoOrder(row.body, row.status);
-    const homes = await candidateHomes(services, id, places);
-    const events = await orderEvents(services.store, id, homes);
+    const homes = await candidateHomes(services, id, here);
+    const events = await Array.fromAsync(orderEvents(services.store, id, homes, { limit: eventsPageMax }));
     if (events.length > 0) return toGoOrder(createdText(events), statusOf(events, services.currency));
   }
   throw new GatewayError("order-not-found", `this region knows of no order ${JSON.stringify(id.slice(0, 128))}`);

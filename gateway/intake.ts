@@ -1,3 +1,4 @@
+import { orderStream } from "../orders/order-id.ts";
 import { completeOrder, type Order, readOrder } from "../orders/submission.ts";
 import { digestOf } from "../store/encode.ts";
 import { StoreError } from "../store/error.ts";
@@ -47,7 +48,7 @@ export function createIntake(region: string): Intake {
     if (!reading.ok) throw refused(reading.malformed, reading.errors.map(toFieldProblem));
     const { order } = reading;
     const { id, home } = identify(caller, order, region, identity);
-    const stream = `order-${id}`;
+    const stream = orderStream(id);
     const data = completeOrder(text, order, { order_id: id, region: home, created_at: new Date().toISOString() });
     const created = {
       id: createdId(caller.tenant, home, id),
@@ -69,14 +70,16 @@ export function createIntake(region: string): Intake {
   };
 }
 
+/** Stands in derived ids, by which repeats are known: it stays, whatever log takes orders. */
+const derivedLog = "orders";
 const uuidAtEnd = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** Id of the event that creates an order, the same for every repeat: the UUID that the order's id ends in, else derived from it. */
 function createdId(tenant: string, home: string, orderId: string): string {
   const uuid = orderId.length >= 36 ? uuidAtEnd.exec(orderId) : null;
   if (uuid !== null) return uuid[0];
-  const stream = `order-${orderId}`;
-  return derivedId({ tenant, home, log: "orders", stream, event: "", purpose: "order.created" });
+  const stream = orderStream(orderId);
+  return derivedId({ tenant, home, log: derivedLog, stream, event: "", purpose: "order.created" });
 }
 
 /**
@@ -92,7 +95,7 @@ function identify(caller: Caller, order: Order, here: string, { key, newId }: Id
     const purpose = key.line === undefined ? "idempotency-key" : `idempotency-key line ${key.line}`;
     return {
       home,
-      id: derivedId({ tenant: caller.tenant, home, log: "orders", stream: "", event: key.text, purpose }),
+      id: derivedId({ tenant: caller.tenant, home, log: derivedLog, stream: "", event: key.text, purpose }),
     };
   }
   if (newId !== "uuid" && (region === undefined || region === here)) return { id: store.mint(), home: here };
@@ -102,7 +105,7 @@ function identify(caller: Caller, order: Order, here: string, { key, newId }: Id
 
 function homeOf(caller: Caller, id: string, given?: string): string {
   try {
-    return caller.services.store.homeOf(`order-${id}`, given);
+    return caller.services.store.homeOf(orderStream(id), given);
   } catch (cause) {
     throw describeRefusal(cause, id);
   }
@@ -134,12 +137,12 @@ function describeRefusal(cause: unknown, id: string, key?: Key): unknown {
     return new GatewayError("order-exists", `order ${id} was taken before, with another body`, {}, { cause });
   }
   if (cause.code !== "invalid") return cause;
-  const [pointer, rule] = places[cause.details.field ?? ""] ?? ["", "invalid"];
+  const [pointer, rule] = pointers[cause.details.field ?? ""] ?? ["", "invalid"];
   return refused(false, [{ pointer, rule, detail: cause.message }]);
 }
 
 /** Where the store's refusal lies in the order. "home": the id is tagged, and the order names another region. */
-const places: Readonly<Record<string, readonly [pointer: string, rule: string]>> = {
+const pointers: Readonly<Record<string, readonly [pointer: string, rule: string]>> = {
   stream: ["/order_id", "minted-id"],
   home: ["/region", "region-mismatch"],
 };

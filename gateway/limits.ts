@@ -19,6 +19,10 @@ export const listPageMax = 200;
 export const listPageDefault = 50;
 /** Events of one answer of GET …/events: an order has about ten. */
 export const eventsPageMax = 1_000;
+/** Events of one GetEvents of the Go system, as of one GET …/events; GetEventsStream has no limit. */
+export const goAnswerEventsMax = 1_000;
+/** Bytes of the same: gRPC clients take 4 MiB by default, framing included, and Go's would refuse what is larger. */
+export const goAnswerBytesMax = (4 << 20) - 1_024;
 /** `min_position` may repeat, one a shard of each region's log; more is a mistake. */
 export const minPositionsMax = 64;
 /** How long a read waits for `min_position`: longer than a projection's usual lag, shorter than a client's patience. */

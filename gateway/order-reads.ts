@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import { isOrderId } from "../orders/order-id.ts";
 import { ProjectionError } from "../projections/error.ts";
 import { StoreError } from "../store/error.ts";
 import { answerJson } from "./answer.ts";
@@ -6,7 +7,7 @@ import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
-import { candidateHomes, isOrderId, orderEvents, taggedHome } from "./order-homes.ts";
+import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
 import { type Parameters, readParameters, refuse } from "./parameters.ts";
 
 export interface OrderReadsOptions {
@@ -53,7 +54,7 @@ async function readOneOrder(caller: Caller, id: string, request: Request, option
   const parameters = readParameters(request, ["region", "min_position"]);
   const home = readRegion(parameters, options);
   if (!isOrderId(id)) throw noOrder(id);
-  const said = home ?? taggedHome(caller.services.store, id, names(options));
+  const said = home ?? taggedHome(caller.services.store, id);
   await waitFor(caller, parameters, { ...options, request, home: said });
   const rows = await caller.services.queries.order(id, home === undefined ? undefined : { home });
   if (rows.length === 0) throw noOrder(id);
@@ -66,16 +67,15 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
   const home = readRegion(parameters, options);
   if (!isOrderId(id)) throw noOrder(id);
   const { services } = caller;
-  const places = { here: options.region, regions: names(options) };
-  const said = home ?? taggedHome(services.store, id, places.regions);
+  const said = home ?? taggedHome(services.store, id);
   await waitFor(caller, parameters, { ...options, request, home: said });
-  const homes = said === undefined ? await candidateHomes(services, id, places) : [said];
+  const homes = said === undefined ? await candidateHomes(services, id, options.region) : [said];
   const page = {
     from: parameters.count("from", { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? 0,
     limit: parameters.count("limit", { min: 1, max: eventsPageMax }) ?? eventsPageMax,
     signal: request.signal,
   };
-  const events = await orderEvents(services.store, id, homes, page).catch((error: unknown) => {
+  const events = await Array.fromAsync(orderEvents(services.store, id, homes, page)).catch((error: unknown) => {
     throw error instanceof StoreError && error.code === "not-replicated"
       ? elsewhere({ ...options, home: said })
       : error;

@@ -96,6 +96,12 @@ export const problemTable = rows({
     title: "The body is too large",
     next: "Send less at once: `detail` names the limit.",
   },
+  "answer-too-large": {
+    status: 422,
+    code: Code.ResourceExhausted,
+    title: "The answer is too large for one message",
+    next: "Call GetEventsStream, which has no limit.",
+  },
   "body-interrupted": {
     status: 400,
     code: Code.Canceled,

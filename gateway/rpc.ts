@@ -9,7 +9,7 @@ import { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts
 import { file_meridian_eventstore_v1_problem } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
-import { createGoEventStoreService, type GoPlaces } from "./go-event-store.ts";
+import { createGoEventStoreService } from "./go-event-store.ts";
 import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
 import { mountReflection } from "./reflection.ts";
 import { connectErrorOf } from "./rpc-errors.ts";
@@ -20,7 +20,8 @@ export interface RpcOptions {
   readonly admission: Admission;
   /** False: only the Go system's service, as on the listener without tokens. */
   readonly whole: boolean;
-  readonly places: GoPlaces;
+  /** This region. */
+  readonly region: string;
   readonly ready: () => boolean;
   readonly logger: Logger;
   /** Ends the streams. */

@@ -1,5 +1,6 @@
 import Type, { type Static } from "typebox";
 import { limits } from "./limits.ts";
+import { orderIdPattern } from "./order-id.ts";
 
 /**
  * The shape of an order as a client sends it; JSON Schema, so that documents can show it. What a schema cannot say
@@ -8,7 +9,7 @@ import { limits } from "./limits.ts";
  * Patterns bound their text's length themselves where they can: one test a string on the hot path.
  */
 const visible = (length: number) => Type.String({ maxLength: length, pattern: "\\S" });
-const { priceIntegerDigits, priceFractionDigits, orderIdLength } = limits;
+const { priceIntegerDigits, priceFractionDigits } = limits;
 
 export const itemSchema = Type.Object(
   {
@@ -25,8 +26,7 @@ export const itemSchema = Type.Object(
 
 export const orderSchema = Type.Object(
   {
-    /** Makes the stream `order-<order_id>`; "." and ".." are refused because no URL can name them. */
-    order_id: Type.Optional(Type.String({ pattern: `^(?!\\.{1,2}$)[A-Za-z0-9._~{}-]{1,${orderIdLength}}$` })),
+    order_id: Type.Optional(Type.String({ pattern: orderIdPattern })),
     customer_id: visible(limits.customerIdLength),
     /** Who fulfils it; the Go system's clients send one. */
     restaurant_id: Type.Optional(visible(limits.customerIdLength)),

@@ -1,5 +1,5 @@
+import { orderOfStream } from "../orders/order-id.ts";
 import type { BatchEvent } from "../store/batch.ts";
-import { streamCategory } from "../store/ids.ts";
 import type { LogBatch } from "../store/log-reader.ts";
 import { type CreatedOrder, readCreatedOrder } from "./created-order.ts";
 import { moveOn, noMoves, type StatusMoves } from "./order-status.ts";
@@ -21,8 +21,6 @@ export interface FoldOptions {
   readonly currency: string;
 }
 
-const category = "order";
-
 /** Several events of an order become one change, so that each row is written once. Never throws. */
 export function foldOrders(
   batches: readonly LogBatch[],
@@ -32,8 +30,8 @@ export function foldOrders(
   const alarms: string[] = [];
   for (const { message, batch } of batches) {
     for (const [index, event] of batch.events.entries()) {
-      const id = event.stream.slice(category.length + 1);
-      if (id === "" || streamCategory(event.stream) !== category) continue;
+      const id = orderOfStream(event.stream);
+      if (id === undefined) continue;
       const change = changes.get(id) ?? { id, moves: noMoves, revision: 0, updatedUs: 0, sequence: 0, index: 0 };
       const reason = apply(change, event, options);
       if (reason !== undefined) {

@@ -119,4 +119,6 @@ export interface EventStore {
   mint(): string;
   /** The home region of a stream: its tag, else `given`, else the tenant's default region. */
   homeOf(stream: string, given?: string): string;
+  /** The home region that a stream's id names by itself, where it does. Throws as homeOf does. */
+  taggedHome(stream: string): string | undefined;
 }

@@ -38,7 +38,9 @@ export interface StoreOptions {
   /** Home of a stream whose id and request name none. */
   readonly defaultRegion: string;
   readonly logs: readonly StoreLog[];
-  /** With the rights of the store's role. */
+  /** True (the default): claims shards and appends to them. False: sends every append to who does. */
+  readonly owns?: boolean;
+  /** With the rights of the store's role where it owns, else of the process's own. */
   readonly connection: Connection;
   readonly leases: Leases;
   readonly archive: Archive;
@@ -57,9 +59,9 @@ export interface Store extends EventStore, AsyncDisposable {
   status(): Record<string, readonly object[]>;
 }
 
-/** The event store of one tenant in one region. Owns the shards that it claims until it is disposed of. */
+/** The event store of one tenant in one region. Keeps the shards that it claims until it is disposed of. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { region, connection, logger } = options;
+  const { region, connection, logger, owns = true } = options;
   const nonce = randomBytes(8);
   const owner = nonce.toString("hex");
   const forwarder = createForwarder(connection);
@@ -70,6 +72,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     createLocalLog({
       ...log,
       key: keyOf(options, log.own),
+      owns,
       owner: { nonce: nonce.readBigUInt64BE(0), name: owner },
       tag: homes.tagOf(region),
       region,
@@ -107,10 +110,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const forwarded = (final: boolean) =>
     createForwardHandler((request, given) => append({ ...request, home: region }, { ...given, final }));
-  const servers = [
-    serve(connection, appendSubject(region, owner), {}, forwarded(true)),
-    serve(connection, appendSubject(region, "any"), { queue: "owners" }, forwarded(false)),
-  ];
+  const servers = !owns
+    ? []
+    : [
+        serve(connection, appendSubject(region, owner), {}, forwarded(true)),
+        serve(connection, appendSubject(region, "any"), { queue: "owners" }, forwarded(false)),
+      ];
   const watching = watchLeases(options.leases, locals, logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
@@ -124,6 +129,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       return minting.mint();
     },
     homeOf: homes.homeOf,
+    taggedHome: homes.taggedHome,
     status: () => Object.fromEntries(locals.map((log) => [log.name, log.status()])),
     async [Symbol.asyncDispose]() {
       for (const server of servers) await server[Symbol.asyncDispose]();

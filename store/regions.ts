@@ -5,6 +5,8 @@ import { parseTag } from "./ids.ts";
 export interface Regions {
   readonly tags: ReadonlySet<string>;
   tagOf(region: string): string;
+  /** The home that the stream's id names by itself. Throws StoreError "invalid" where it looks minted and is not. */
+  taggedHome(stream: string): string | undefined;
   /** The tag of the stream's id, else `given`, else the tenant's default region. Throws StoreError "invalid" or "unknown-region". */
   homeOf(stream: string, given?: string): string;
 }
@@ -16,8 +18,13 @@ export function createRegions(options: {
   const byTag = new Map(options.regions.map(({ name, tag }) => [tag, name]));
   const byName = new Map(options.regions.map(({ name, tag }) => [name, tag]));
   const tags: ReadonlySet<string> = new Set(byTag.keys());
+  function taggedHome(stream: string): string | undefined {
+    const tag = parseTag(stream, tags, 256);
+    return tag === undefined ? undefined : byTag.get(tag.tag);
+  }
   return {
     tags,
+    taggedHome,
     tagOf(region) {
       const tag = byName.get(region);
       if (tag === undefined)
@@ -34,8 +41,7 @@ export function createRegions(options: {
           },
         );
       }
-      const tag = parseTag(stream, tags, 256);
-      const tagged = tag === undefined ? undefined : byTag.get(tag.tag);
+      const tagged = taggedHome(stream);
       if (tagged !== undefined && given !== undefined && tagged !== given) {
         throw new StoreError("invalid", `stream "${stream}" is at home in ${tagged}, not in ${given}`, {
           field: "home",

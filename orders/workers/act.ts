@@ -7,6 +7,7 @@ import { derivedId } from "../../store/ids.ts";
 import { OrderError } from "../error.ts";
 import { decide, type OrderCommand, type OrderIntent, type OrderState, react } from "../order.ts";
 import type { OrderEvent, OrderEventType } from "../order-events.ts";
+import { orderOfStream } from "../order-id.ts";
 import { limits } from "./limits.ts";
 import type { OrderCache } from "./order-cache.ts";
 
@@ -31,8 +32,7 @@ export interface ActorOptions {
   readonly signal: AbortSignal;
 }
 
-const category = "order-";
-export const isOrder = (stream: string): boolean => stream.startsWith(category);
+export const isOrder = (stream: string): boolean => orderOfStream(stream) !== undefined;
 
 /**
  * Handles one event: fold, decide, call out, append. Twice, two at once, or a crash anywhere do nothing twice: the append
@@ -78,7 +78,8 @@ export function createActor({ role, tenant, log, store, cache, logger, signal }:
 
   return async function handle(event: BatchEvent): Promise<void> {
     const { stream, revision, type } = event;
-    const orderId = stream.slice(category.length);
+    const orderId = orderOfStream(stream);
+    if (orderId === undefined) return;
     for (let round = 0; round < limits.rounds; round++) {
       const { state, revision: expected } = await cache.current(stream, revision);
       if (state.facts === undefined) {

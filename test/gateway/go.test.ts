@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
-import { createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { EventStore } from "../../store/gen/eventstore/eventstore_pb.ts";
 import { EventStore as OurEventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
-import { createHarness, type Harness, order, problemIn } from "./harness.ts";
+import { ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
+import { createHarness, type Harness, listen, order, problemIn, until, withToken } from "./harness.ts";
 
 const goOrder = {
   customer_id: "c1",
@@ -109,6 +110,56 @@ test("CreateEvent records an event of <aggregate_type>-<aggregate_id> under our 
   expect((await go.getEvents({ aggregateId: "o2" })).events).toEqual([]);
   const streamed = await Array.fromAsync(go.getEventsStream({ aggregateId: "o1" }));
   expect(streamed).toMatchObject([event]);
+});
+
+test("GetEvents refuses what does not fit into one answer and names GetEventsStream, which has no limit", async () => {
+  const harness = await createHarness();
+  const go = client(harness);
+  const fill = (stream: string, count: number, bytes: number) =>
+    harness.store.append({
+      stream,
+      expected: "no-stream",
+      events: Array.from({ length: count }, (_, at) => ({ id: `e${at}`, type: "t", data: Buffer.alloc(bytes, "x") })),
+    });
+  await fill("order-fits", 1_000, 10);
+  expect((await go.getEvents({ aggregateId: "fits" })).events).toHaveLength(1_000);
+  await fill("order-many", 1_001, 10);
+  await fill("order-large", 5, 1 << 20);
+  for (const [aggregateId, count] of [
+    ["many", 1_001],
+    ["large", 5],
+  ] as const) {
+    const error = ConnectError.from(await go.getEvents({ aggregateId }).catch((cause: unknown) => cause));
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(error.findDetails(ProblemSchema)[0]!.next).toContain("GetEventsStream");
+    expect((await go.getEvents({ aggregateId, eventId: "e4" })).events).toHaveLength(1);
+    expect(await Array.fromAsync(go.getEventsStream({ aggregateId }))).toHaveLength(count);
+  }
+});
+
+test("GetEventsStream sends what it has read while the rest is still to come", async () => {
+  const harness = await createHarness();
+  await client(harness).createEvent({ event });
+  const { readStream } = harness.store;
+  let ended = false;
+  harness.store.readStream = async function* (stream, options) {
+    try {
+      yield* readStream(stream, options);
+      await new Promise((_, reject) => options!.signal!.addEventListener("abort", reject));
+    } finally {
+      ended = true;
+    }
+  };
+  await using sockets = await listen(harness);
+  const transport = createConnectTransport({ baseUrl: sockets.http, interceptors: withToken(harness.token) });
+  const gone = new AbortController();
+  const sent = createClient(EventStore, transport).getEventsStream({ aggregateId: "o1" }, { signal: gone.signal });
+  const events = sent[Symbol.asyncIterator]();
+  expect((await events.next()).value).toMatchObject(event);
+  expect(ended).toBe(false);
+  gone.abort();
+  await events.next().catch(() => {});
+  await until("the read has ended", () => ended);
 });
 
 test("a repeated CreateEvent succeeds and records nothing; other content under its id does not", async () => {

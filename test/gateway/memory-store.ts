@@ -39,9 +39,12 @@ export interface MemoryStore extends EventStore {
 
 export function createMemoryStore(region: string, defaultRegion: string, logs = createMemoryLogs()): MemoryStore {
   const tags = new Set(regions.map(({ tag }) => tag));
-  const homeOf = (stream: string, given?: string): string => {
+  const taggedHome = (stream: string): string | undefined => {
     const tag = parseTag(stream, tags, 256);
-    const home = regions.find((each) => each.tag === tag?.tag)?.name;
+    return regions.find((each) => each.tag === tag?.tag)?.name;
+  };
+  const homeOf = (stream: string, given?: string): string => {
+    const home = taggedHome(stream);
     if (home !== undefined && given !== undefined && home !== given) {
       throw new StoreError("invalid", `stream "${stream}" is at home in ${home}, not in ${given}`, { field: "home" });
     }
@@ -80,6 +83,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     logs,
     subscriptions: 0,
     homeOf,
+    taggedHome,
     mint: () => mintId(regions.find((each) => each.name === region)!.tag, 0, Date.now()),
     async append(request: AppendRequest): Promise<AppendResult> {
       if (store.failWith !== undefined) throw store.failWith;
