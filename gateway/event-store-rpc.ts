@@ -1,9 +1,10 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Notice, SubscribeOptions } from "../store/event-store.ts";
 import type { EventStore, SubscribeRequest } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import { fromAppendMessage, invalidField, safeNumber } from "../store/messages.ts";
 import { formatPosition } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
-import { invalid, safe, toEvent, toExpected, toNewEvents, toPositions } from "./event-messages.ts";
+import { toEvent, toPositions } from "./event-messages.ts";
 
 export type CallerOf = (context: HandlerContext) => Caller;
 
@@ -12,10 +13,9 @@ export function createEventStoreService(callerOf: CallerOf): ServiceImpl<typeof 
   return {
     async append(request, context) {
       const caller = callerOf(context);
-      const { stream } = request;
       const home = readHome(request.home, caller);
       const result = await caller.services.store.append(
-        { stream, expected: toExpected(request.expected), events: toNewEvents(request.events), home },
+        { ...fromAppendMessage(request), home },
         { priority: "client" },
       );
       return {
@@ -30,8 +30,8 @@ export function createEventStoreService(callerOf: CallerOf): ServiceImpl<typeof 
       const caller = callerOf(context);
       const events = caller.services.store.readStream(request.stream, {
         home: readHome(request.home, caller),
-        from: safe(request.fromRevision, "from_revision"),
-        limit: request.limit === 0n ? undefined : safe(request.limit, "limit"),
+        from: safeNumber(request.fromRevision, "from_revision"),
+        limit: request.limit === 0n ? undefined : safeNumber(request.limit, "limit"),
         minPositions: toPositions(request.minPosition, "min_position"),
         signal: context.signal,
       });
@@ -51,7 +51,12 @@ function subscription(request: SubscribeRequest, caller: Caller, signal: AbortSi
   const { from, streams, categories, types } = request;
   return {
     home: readHome(request.home, caller),
-    from: from.case === "end" ? "end" : from.case === "after" ? toPositions(from.value.positions, "after") : undefined,
+    from:
+      from.case === "end"
+        ? "end"
+        : from.case === "after"
+          ? toPositions(from.value.positions, "after/positions")
+          : undefined,
     streams: some(streams),
     categories: some(categories),
     types: some(types),
@@ -66,7 +71,7 @@ function some(list: readonly string[]): readonly string[] | undefined {
 function readHome(home: string, caller: Caller): string | undefined {
   if (home === "") return undefined;
   const { regions } = caller.reading;
-  if (!regions.has(home)) throw invalid("home", `must be one of ${[...regions].join(", ")}`);
+  if (!regions.has(home)) throw invalidField("home", `must be one of ${[...regions].join(", ")}`);
   return home;
 }
 

@@ -12,6 +12,7 @@ import {
 
 /** Between the messages of meridian.eventstore.v1 and the store's own types. */
 
+/** Throws StoreError "invalid" that names the field as the message does. */
 export function fromAppendMessage(message: AppendRequestMessage): AppendRequest {
   return {
     stream: message.stream,
@@ -24,38 +25,46 @@ export function fromAppendMessage(message: AppendRequestMessage): AppendRequest 
 function fromExpected(message: ExpectedRevisionMessage | undefined): AppendRequest["expected"] {
   const choice = message?.expectation;
   if (choice?.case === undefined) return "any";
-  if (choice.case === "exact") {
-    if (choice.value > BigInt(Number.MAX_SAFE_INTEGER)) {
-      throw new StoreError("invalid", `expected revision ${choice.value} exceeds 2^53`, { field: "expected" });
-    }
-    return Number(choice.value);
-  }
-  if (!choice.value) {
-    throw new StoreError("invalid", `expected.${choice.case} is false; leave it out or set it to true`, {
-      field: "expected",
-    });
-  }
-  return choice.case === "noStream" ? "no-stream" : choice.case === "streamExists" ? "stream-exists" : "any";
+  if (choice.case === "exact") return safeNumber(choice.value, "expected/exact");
+  const [name, expected] = choices[choice.case];
+  if (choice.value) return expected;
+  throw invalidField(`expected/${name}`, "must be true where it is sent");
 }
 
-function fromEvent(message: NewEventMessage): NewEvent {
-  const { id, type, data, contentType, schema, correlation, causation, traceparent, attributes, actor, dataKey } =
-    message;
-  const occurredUs = Number(message.occurredUs);
+const choices = {
+  noStream: ["no_stream", "no-stream"],
+  streamExists: ["stream_exists", "stream-exists"],
+  any: ["any", "any"],
+} as const;
+
+function fromEvent(message: NewEventMessage, at: number): NewEvent {
+  const { attributes } = message;
   return {
-    id,
-    type,
-    data,
-    contentType,
-    schema,
-    occurredUs,
-    correlation,
-    causation,
-    traceparent,
-    attributes,
-    actor,
-    dataKey,
+    id: message.id,
+    type: message.type,
+    data: message.data,
+    contentType: message.contentType,
+    schema: message.schema,
+    occurredUs: message.occurredUs === 0n ? 0 : safeNumber(message.occurredUs, `events/${at}/occurred_us`),
+    correlation: message.correlation,
+    causation: message.causation,
+    traceparent: message.traceparent,
+    attributes: attributes.length === 0 ? none : attributes.map(({ name, value }) => ({ name, value })),
+    actor: message.actor,
+    dataKey: message.dataKey,
   };
+}
+
+const none: NonNullable<NewEvent["attributes"]> = [];
+
+/** A revision, a limit or a time of a message as a number. Throws StoreError "invalid" below 0 and beyond 2^53. */
+export function safeNumber(value: bigint, field: string): number {
+  if (value >= 0n && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  throw invalidField(field, `must be a whole number from 0 and below 2^53, not ${value}`);
+}
+
+export function invalidField(field: string, rule: string): StoreError {
+  return new StoreError("invalid", `${field} ${rule}`, { field });
 }
 
 export function toAppendMessage(request: AppendRequest): AppendRequestMessage {

@@ -63,7 +63,7 @@ function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: nu
   }
   const { expected } = request;
   if (typeof expected === "number" && !(Number.isSafeInteger(expected) && expected >= 0)) {
-    throw invalid("expected", `an exact expected revision is a whole number from 0, not ${expected}`);
+    throw invalid("expected/exact", `an exact expected revision is a whole number from 0, not ${expected}`);
   }
   let bytes = 0;
   const events = request.events.map((event, at) => {
@@ -81,6 +81,20 @@ function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: nu
   return { events, bytes };
 }
 
+/** Fields of an event, and what the message calls them: who sent it knows no other name. */
+const texts = [
+  ["contentType", "content_type"],
+  ["correlation", "correlation"],
+  ["causation", "causation"],
+  ["traceparent", "traceparent"],
+  ["actor", "actor"],
+  ["dataKey", "data_key"],
+] as const;
+const numbers = [
+  ["schema", "schema"],
+  ["occurredUs", "occurred_us"],
+] as const;
+
 function checkEvent(event: NewEvent, at: number): void {
   const { id, type, data } = event;
   if (id.length === 0 || tooLong(id, limits.eventIdBytesMax)) throw textError(at, "id", id, limits.eventIdBytesMax);
@@ -94,14 +108,14 @@ function checkEvent(event: NewEvent, at: number): void {
   }
   checkText(at, "id", id);
   checkText(at, "type", type);
-  for (const field of ["contentType", "correlation", "causation", "traceparent", "actor", "dataKey"] as const) {
-    const text = event[field];
+  for (const [name, field] of texts) {
+    const text = event[name];
     if (text === undefined || text.length === 0) continue;
     if (tooLong(text, limits.eventTextBytesMax)) throw textError(at, field, text, limits.eventTextBytesMax);
     checkText(at, field, text);
   }
-  for (const field of ["schema", "occurredUs"] as const) {
-    const value = event[field] ?? 0;
+  for (const [name, field] of numbers) {
+    const value = event[name] ?? 0;
     if (!Number.isSafeInteger(value) || value < 0 || (field === "schema" && value > 0xffffffff)) {
       throw invalid(`events/${at}/${field}`, `${field} is a whole number from 0, not ${value}`);
     }

@@ -140,7 +140,11 @@ test.each(protocols)(
     );
     expect(
       await fieldOf(Array.fromAsync(client.subscribe({ from: { case: "after", value: { positions: ["x"] } } }))),
-    ).toBe("/after/0");
+    ).toBe("/after/positions/0");
+    for (const occurredUs of [-1n, 2n ** 53n, 2n ** 62n]) {
+      const events = [newEvent("d"), { ...newEvent("e"), occurredUs }];
+      expect(await fieldOf(client.append({ stream: "a-1", events }))).toBe("/events/1/occurred_us");
+    }
     const large = { id: "e", type: "t", data: new Uint8Array(messageBytesMax) };
     expect((await refusal(client.append({ stream: "a-1", events: [large] }))).code).toBe(Code.ResourceExhausted);
   },
