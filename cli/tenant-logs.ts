@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Connection, openConnection } from "../mesh/connection.ts";
 import type { Log, LogName } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { ensureLog, ensureMirror, ensureMirrorSource } from "../mesh/streams.ts";
+import { ensureLog, ensureMirror, ensureMirrorSource, openLog } from "../mesh/streams.ts";
 import type { Mesh, Tenant, TenantLog } from "../mesh/topology.ts";
 import type { Database } from "../projections/database.ts";
 import type { RegionConfig } from "./config.ts";
@@ -94,6 +94,22 @@ export async function openMirror(
   };
   return await keepTrying(attempt, {
     what: `mirror the log ${log.name} of ${tenant.name} from ${home}`,
+    logger,
+    signal,
+  });
+}
+
+/** A home's log in this region as it is; waits until whoever owns shards here has made it. */
+export async function findLog(
+  around: Surroundings,
+  connection: Connection,
+  tenant: Tenant,
+  log: TenantLog,
+  home: string,
+): Promise<Log> {
+  const { logger, signal } = around;
+  return await keepTrying(() => openLog(connection, logName(log, home)), {
+    what: `find the log ${log.name} of ${tenant.name} from ${home}`,
     logger,
     signal,
   });

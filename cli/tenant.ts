@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { TenantServices } from "../gateway/gateway.ts";
 import type { Connection } from "../mesh/connection.ts";
 import { leaseDefaults, openLeases } from "../mesh/lease.ts";
@@ -5,6 +6,7 @@ import type { Log } from "../mesh/log.ts";
 import { mirrorLag } from "../mesh/streams.ts";
 import { leaseBucket } from "../mesh/subjects.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
+import manifest from "../package.json" with { type: "json" };
 import { createArchive } from "../projections/archive.ts";
 import { createOrderQueries } from "../projections/queries.ts";
 import { openStore, type Store, type StoreLog } from "../store/open.ts";
@@ -13,7 +15,9 @@ import { keepTrying } from "./keep-trying.ts";
 import { type Projectors, startProjectors } from "./projectors.ts";
 import {
   connectAs,
+  findLog,
   logName,
+  type MeshRole,
   mirrorTargets,
   offerMirrors,
   openMirror,
@@ -44,9 +48,9 @@ export async function openTenant(around: Surroundings, tenant: Tenant, halt: Abo
   };
 
   await using stack = new AsyncDisposableStack();
-  const store = does("gateway", "store", "payment", "review")
-    ? await openTenantStore(around, await connect("store"), tenant, halt, stack)
-    : undefined;
+  const storeRole = storeRoleOf(does);
+  const store =
+    storeRole && (await openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack));
   const projectors = does("projector")
     ? stack.use(startProjectors(around, await connect("projector"), tenant))
     : undefined;
@@ -66,27 +70,50 @@ export async function openTenant(around: Surroundings, tenant: Tenant, halt: Abo
     tenant,
     services,
     check: () => (connections.every((connection) => connection.connected()) ? "ok" : "not connected to NATS"),
-    status: () => statusOf(around, tenant, { store, projectors, workers, connection: connections[0]! }),
+    status: () =>
+      statusOf(around, tenant, {
+        store,
+        owns: storeRole === "store",
+        projectors,
+        workers,
+        connection: connections[0]!,
+      }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
+/** Whose rights the store is opened with: only a process that has the role `store` owns shards. */
+type StoreRole = Extract<MeshRole, "store" | "gateway" | "worker">;
+
+function storeRoleOf(does: (...roles: Role[]) => boolean): StoreRole | undefined {
+  if (does("store")) return "store";
+  if (does("gateway")) return "gateway";
+  return does("payment", "review") ? "worker" : undefined;
+}
+
+interface StorePlace {
+  readonly around: Surroundings;
+  readonly tenant: Tenant;
+  readonly role: StoreRole;
+  /** Stops the store at once. */
+  readonly halt: AbortSignal;
+}
+
 async function openTenantStore(
-  around: Surroundings,
+  { around, tenant, role, halt }: StorePlace,
   connection: Connection,
-  tenant: Tenant,
-  halt: AbortSignal,
   stack: AsyncDisposableStack,
 ): Promise<Store> {
   const { config, logger, signal } = around;
   const region = config.region.name;
-  const leases = await keepTrying(() => openLeases(connection, leaseBucket, leaseDefaults), {
+  const owns = role === "store";
+  const leases = await keepTrying(() => openLeases(connection, leaseBucket, { ...leaseDefaults, make: owns }), {
     what: `open the leases of ${tenant.name}`,
     logger,
     signal,
   });
   const logs: StoreLog[] = [];
-  for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log));
+  for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log, owns));
   return stack.use(
     await openStore({
       tenant: tenant.name,
@@ -94,31 +121,38 @@ async function openTenantStore(
       regions: config.mesh.regions,
       defaultRegion: tenant.defaultRegion,
       logs,
+      owns,
       connection,
       leases,
       archive: createArchive(around.database),
       fsync: config.mesh.sync === "always",
+      writer: `meridian ${manifest.version} on ${hostname()}`,
       logger,
       signal: halt,
     }),
   );
 }
 
-/** The own log now; the mirrors in the background, for their homes may come up later. */
+/**
+ * The own log now; the mirrors in the background, for their homes may come up later. Who owns shards makes them, the
+ * others wait for them.
+ */
 async function openStoreLog(
   around: Surroundings,
   connection: Connection,
   tenant: Tenant,
   log: TenantLog,
+  owns: boolean,
 ): Promise<StoreLog> {
   const { config, logger, signal } = around;
-  const own = await openOwnLog(around, connection, tenant, log);
+  const [openOwn, openCopy] = owns ? [openOwnLog, openMirror] : [findLog, findLog];
+  const own = await openOwn(around, connection, tenant, log, config.region.name);
   const mirrors = new Map<string, Log>();
   const noted = (error: unknown) => signal.aborted || logger.error({ error }, "a mirror could not be opened");
-  offerMirrors(around, connection, tenant, log).catch(noted);
+  if (owns) offerMirrors(around, connection, tenant, log).catch(noted);
   for (const { name: home } of config.mesh.regions) {
     if (!mirrorTargets(config.mesh, log, home).includes(config.region.name)) continue;
-    openMirror(around, connection, tenant, log, home).then((mirror) => mirrors.set(home, mirror), noted);
+    openCopy(around, connection, tenant, log, home).then((mirror) => mirrors.set(home, mirror), noted);
   }
   const { name, categories, rest, codec } = log;
   return { name, categories, rest, codec, own, mirror: (home) => mirrors.get(home) };
@@ -126,6 +160,8 @@ async function openStoreLog(
 
 interface Parts {
   readonly store: Store | undefined;
+  /** Only then has it the right to ask how far the mirrors are. */
+  readonly owns: boolean;
   readonly projectors: Projectors | undefined;
   readonly workers: Workers | undefined;
   readonly connection: Connection;
@@ -136,7 +172,7 @@ async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Pro
   const targets = await Promise.all(
     tenant.logs.map(async (log) => ({
       log: logName(log, region),
-      targets: parts.store === undefined ? [] : await mirrorLag(parts.connection, logName(log, region)),
+      targets: parts.owns ? await mirrorLag(parts.connection, logName(log, region)) : [],
     })),
   );
   return {

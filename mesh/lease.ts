@@ -47,13 +47,22 @@ export interface LeaseOptions {
   readonly marginMs: number;
   /** Of the bucket; default 1. */
   readonly replicas?: number;
+  /** False: the bucket is another's to make, and must be there. Default true. */
+  readonly make?: boolean;
 }
 
 export const leaseDefaults: LeaseOptions = { ttlMs: 5_000, renewMs: 1_500, marginMs: 500 };
 
-/** Makes the bucket where it is not there yet. Rejects with MeshError "configuration" when it has another time. */
+/**
+ * Makes the bucket where it is not there yet. Rejects with MeshError: "configuration" when it has another time,
+ * "not-found" when it is not there and must not be made.
+ */
 export async function openLeases(c: Connection, bucket: string, options: LeaseOptions): Promise<Leases> {
-  await ensureBucket(c, bucket, options);
+  const maxAge = options.make === false ? await bucketAge(c, bucket) : await ensureBucket(c, bucket, options);
+  if (maxAge !== options.ttlMs * 1e6) {
+    const text = `leases in ${leaseStream(bucket)} run ${maxAge / 1e6} ms, this process is set to ${options.ttlMs} ms`;
+    throw new MeshError("configuration", text);
+  }
   return {
     async acquire(key, owner) {
       checkKey(key);
@@ -68,7 +77,13 @@ export async function openLeases(c: Connection, bucket: string, options: LeaseOp
   };
 }
 
-async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions): Promise<void> {
+/** Nanoseconds that a key lives. */
+async function bucketAge(c: Connection, bucket: string): Promise<number> {
+  const info = await callPatiently<StreamInfo>(c, api.streamInfo(c.region, leaseStream(bucket)), undefined);
+  return info.config.max_age;
+}
+
+async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions): Promise<number> {
   const stream = leaseStream(bucket);
   const config = {
     name: stream,
@@ -88,14 +103,12 @@ async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions
     allow_msg_ttl: true,
     subject_delete_marker_ttl: limits.leaseMarkerMs * 1e6,
   };
-  const info = await callPatiently<StreamInfo>(c, api.streamCreate(c.region, stream), config).catch(async (error) => {
+  try {
+    const made = await callPatiently<StreamInfo>(c, api.streamCreate(c.region, stream), config);
+    return made.config.max_age;
+  } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "refused") throw error;
-    // It is there with other settings, or this role may not make it.
-    return callPatiently<StreamInfo>(c, api.streamInfo(c.region, stream), undefined);
-  });
-  if (info.config.max_age !== options.ttlMs * 1e6) {
-    const text = `leases in ${stream} run ${info.config.max_age / 1e6} ms, this process is set to ${options.ttlMs} ms`;
-    throw new MeshError("configuration", text);
+    return bucketAge(c, bucket); // it is there with other settings
   }
 }
 

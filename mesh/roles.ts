@@ -64,10 +64,7 @@ export function rightsOf(role: Role, mesh: Mesh, tenant: Tenant): Rights {
       });
     case "worker":
       return client(
-        [
-          ...[anyAppend, paymentSubject(R), acknowledgements, leaseSubjects(leaseBucket)],
-          ...reading([...streams, leaseStream(leaseBucket)]),
-        ],
+        [...[anyAppend, paymentSubject(R), acknowledgements], ...reading([...streams, leaseStream(leaseBucket)])],
         { forbidden: touching(durable.filter((name) => !isWorker(name))) },
       );
     case "projector":

@@ -18,11 +18,15 @@ export interface WholeMesh extends AsyncDisposable {
   connect(tenant: string, region: string, role: Role, logger?: Logger): Promise<Connection>;
 }
 
-/** Nothing runs yet: start("hub-1", …) in the order that the test is about. `edit` changes the text of mesh.toml. */
+/**
+ * Nothing runs yet: start("hub-1", …) in the order that the test is about. `edit` changes the text of mesh.toml, which
+ * stands in `dir` for processes that read it.
+ */
 export async function prepareMesh(edit: (text: string) => string = (text) => text): Promise<WholeMesh> {
   const dir = await mkdtemp(join(tmpdir(), "meridian-mesh-"));
   const shipped = await readFile(new URL("../../configs/mesh.toml", import.meta.url), "utf8");
   const text = await withFreePorts(edit(shipped));
+  await writeFile(join(dir, "mesh.toml"), text);
   const mesh = readMesh(text, "mesh.toml");
   const configs = renderServers(mesh, await mintKeys(mesh, dir), dir);
   const running = new Map<string, RunningServer>();

@@ -1,0 +1,80 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadRegionConfig, type Role, readText } from "../../cli/config.ts";
+import { createLogger } from "../../cli/logger.ts";
+import { ensureTokenKeys } from "../../cli/token-keys.ts";
+import { openRegion, type RegionProcess } from "../../cli/up.ts";
+import { mintToken, scopes } from "../../gateway/tokens.ts";
+import { silent } from "../../mesh/logger.ts";
+import { startProvider } from "../../orders/workers/provider.ts";
+import { prepareMesh, type WholeMesh } from "../mesh/whole-mesh.ts";
+import { startPostgres, type TestPostgres } from "../projections/server.ts";
+
+/** The region us-east with its own broker, database and payment provider; its peers and the hubs are away. */
+export interface TestRegion extends AsyncDisposable {
+  readonly mesh: WholeMesh;
+  readonly database: string;
+  /** A process of the region, as `meridian up --roles …` composes it; stopped with the region at the latest. */
+  process(...roles: readonly Role[]): Promise<RunningProcess>;
+  /** Everything is allowed to it. */
+  token(tenant: string): Promise<string>;
+}
+
+export interface RunningProcess {
+  readonly admin: string;
+  readonly http: string;
+  stop(): Promise<void>;
+}
+
+export async function startRegion(): Promise<TestRegion> {
+  await using stack = new AsyncDisposableStack();
+  const mesh = stack.use(await prepareMesh());
+  await mesh.start("us-east");
+  const postgres: TestPostgres = stack.use(await startPostgres());
+  const database = await postgres.createMigrated();
+  const keys = await ensureTokenKeys(mesh.dir);
+  const ledgerFile = join(mesh.dir, "provider", "ledger.ndjson");
+  const tenants = mesh.mesh.tenants.map(({ name }) => name);
+  const connections = await Promise.all(
+    tenants.map(async (tenant) => ({
+      tenant,
+      connection: stack.use(await mesh.connect(tenant, "us-east", "payment")),
+    })),
+  );
+  stack.use(await startProvider({ connections, ledgerFile, logger: silent }));
+  const opened = stack.move();
+
+  return {
+    mesh,
+    database,
+    async process(...roles) {
+      const file = join(mesh.dir, `us-east-${roles.join("-")}.toml`);
+      writeFileSync(file, regionFile(database, roles));
+      const stop = new AbortController();
+      const logger = { ...createLogger({ name: "test", level: "error" }), ...silent };
+      const region: RegionProcess = await openRegion(loadRegionConfig(file, {}), logger, stop.signal);
+      let stopped: Promise<void> | undefined;
+      const end = () => {
+        stop.abort();
+        stopped ??= Promise.resolve(region[Symbol.asyncDispose]());
+        return stopped;
+      };
+      opened.defer(end);
+      const { admin, http } = region.ports;
+      return { admin: `http://127.0.0.1:${admin}`, http: `http://127.0.0.1:${http}`, stop: end };
+    },
+    async token(tenant) {
+      return await mintToken(readText(keys.private), { tenant, scopes, expiresIn: 600, name: "test" });
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function regionFile(database: string, roles: readonly Role[]): string {
+  return [
+    'region = "us-east"',
+    `roles = ${JSON.stringify(roles)}`,
+    `[database]\nurl = ${JSON.stringify(database)}`,
+    ...["http", "grpc", "admin"].map((section) => `[${section}]\nport = 0`),
+  ].join("\n");
+}
