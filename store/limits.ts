@@ -60,7 +60,7 @@ export const rotateMs = 8_000;
 export const rotateStreamsMin = 1_000;
 /** Up to which fill of the log's quota an append is admitted; the rest is for epochs, so that a full log can end what it began. */
 export const admittedFill = { order: 0.85, client: 0.9, worker: 0.95 } as const;
-/** How often a log is asked how full it is: at 100 MB/s a log of 2 GB fills by a tenth in it. */
+/** How often a log is asked how full it is; in between, what this process stores is counted on. */
 export const fillEveryMs = 2_000;
 /** Event types named in a batch's headers: a hint stays small. */
 export const hintedTypesMax = 16;
@@ -78,3 +78,5 @@ export const republishMsMax = 500;
 export const forwardsInFlightMax = 2;
 /** After nobody answered for a shard: its lease runs out in at most 5 s. */
 export const handOverRetryMs = 300;
+/** Subject, headers and bookkeeping of a stored message, about. */
+export const messageOverheadBytes = 300;

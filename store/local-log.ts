@@ -12,6 +12,7 @@ import * as limits from "./limits.ts";
 import type { StoreLog } from "./open.ts";
 import { createShardOwner, type ShardOwner } from "./owner.ts";
 import type { Pending } from "./pending.ts";
+import { createShardSender } from "./shard-sender.ts";
 
 /** This region's own log of one name: its shards, and which of them an append or a new id goes to. */
 export interface LocalLog extends StoreLog, AsyncDisposable {
@@ -29,6 +30,8 @@ export interface LocalLog extends StoreLog, AsyncDisposable {
 export interface LocalLogOptions extends StoreLog {
   readonly key: LogKey;
   readonly region: string;
+  /** False: this process claims no shard. */
+  readonly owns: boolean;
   readonly owner: { readonly nonce: bigint; readonly name: string };
   readonly tag: string;
   readonly tags: ReadonlySet<string>;
@@ -44,7 +47,7 @@ export interface LocalLogOptions extends StoreLog {
 export function createLocalLog(options: LocalLogOptions): LocalLog {
   const { own, region, logger } = options;
   const stream = logStream(own.name);
-  const fill = watchFill(options);
+  const fill = options.owns ? watchFill(options) : unwatched;
 
   function handOver(shard: number, appends: readonly Pending[], holder: string): void {
     for (const pending of appends) {
@@ -65,8 +68,9 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
     }
   }
 
-  const shards = Array.from({ length: own.shards }, (_, shard) =>
-    createShardOwner({
+  const shards = Array.from({ length: own.shards }, (_, shard) => {
+    if (!options.owns) return createShardSender({ region, forwarder: options.forwarder });
+    return createShardOwner({
       log: own,
       key: options.key,
       home: region,
@@ -81,11 +85,12 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       durability: options.durability,
       fill: fill.now,
       onFull: fill.full,
+      onStored: fill.stored,
       handOver: (appends, holder) => handOver(shard, appends, holder),
       logger,
       signal: options.signal,
-    }),
-  );
+    });
+  });
   let collecting = 0;
 
   function tagOf(stream: string) {
@@ -135,22 +140,44 @@ function moved(pending: Pending, holder: string): StoreError {
   return new StoreError("unavailable", text, { retryAfterMs: limits.handOverRetryMs });
 }
 
-/** How full the log is, asked now and then: admission ends before the log does. */
-function watchFill(options: LocalLogOptions): { now(): number; full(): void; stop(): void } {
-  let share = 0;
-  const ask = () =>
-    options.own.state().then(
+interface Fill {
+  /** 0 to 1. */
+  now(): number;
+  /** This process has stored a message of so many bytes. */
+  stored(bytes: number): void;
+  /** The broker refused one. */
+  full(): void;
+  stop(): void;
+}
+
+/** Whoever owns a shard admits to it. */
+const unwatched: Fill = { now: () => 0, stored() {}, full() {}, stop() {} };
+
+/** How full the log is: asked now and then, and counted on in between, so that admission ends before the log does. */
+function watchFill(options: LocalLogOptions): Fill {
+  let known = 0;
+  let most = 0;
+  let since = 0;
+  const ask = () => {
+    const counted = since;
+    return options.own.state().then(
       ({ bytes, bytesMax }) => {
-        share = bytesMax > 0 ? bytes / bytesMax : 0;
+        known = bytes;
+        most = bytesMax;
+        since -= counted;
       },
       (error) => options.logger.debug({ error }, "the log's state could not be read"),
     );
+  };
   void ask();
   const stop = every(limits.fillEveryMs, ask);
   return {
-    now: () => share,
+    now: () => (most > 0 ? (known + since) / most : 0),
+    stored(bytes) {
+      since += bytes + limits.messageOverheadBytes;
+    },
     full() {
-      share = 1;
+      known = most;
     },
     stop,
   };

@@ -51,6 +51,8 @@ export interface OwnerOptions extends ClaimOptions {
   readonly durability: Durability;
   /** How full the log is, 0 to 1. */
   readonly fill: () => number;
+  /** The broker stored a message of so many bytes. */
+  readonly onStored: (bytes: number) => void;
   /** The broker refused a batch for want of room. */
   readonly onFull: () => void;
   /** Takes appends whose shard another process owns. */

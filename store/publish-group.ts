@@ -50,6 +50,7 @@ export async function publishGroup(
   const fate = await commit(batch).catch((cause: unknown) => ({ kind: "unknown" as const, cause }));
   if (fate.kind === "stored") {
     Object.assign(session, { last: fate.sequence, number, timeUs: group.timeUs });
+    options.onStored(message.length);
     settleStored(group, fate.sequence, options);
     return { kind: "done" };
   }

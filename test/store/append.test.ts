@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { logSubject } from "../../mesh/subjects.ts";
 import type { ExpectedRevision } from "../../store/error.ts";
 import { StoreError } from "../../store/error.ts";
 import type { AppendResult, NewEvent, RecordedEvent } from "../../store/event-store.ts";
@@ -162,7 +163,7 @@ test("append() names the limit that a bad event breaks", async () => {
     [[{ ...event("a"), data: new Uint8Array((1 << 20) + 1) }], "events/0/data"],
     [[{ ...event("a"), id: "nul\0" }], "events/0/id"],
     [[{ ...event("a"), correlation: "\ud800" }], "events/0/correlation"],
-    [[{ ...event("a"), occurredUs: -1 }], "events/0/occurredUs"],
+    [[{ ...event("a"), occurredUs: -1 }], "events/0/occurred_us"],
     [
       [{ ...event("a"), attributes: Array.from({ length: 33 }, (_, i) => ({ name: `n${i}`, value: "" })) }],
       "events/0/attributes",
@@ -211,7 +212,7 @@ test("with the archive away, new orders and active streams go on, and what canno
 test("subscribe() catches up, says so, goes on live, and resumes exactly from any event's position", async () => {
   const stop = new AbortController();
   const seen: RecordedEvent[] = [];
-  let caughtUp = 0;
+  let caughtUp = -1;
   const following = (async () => {
     for await (const notice of one.store.subscribe({ signal: stop.signal, categories: ["tick"] })) {
       if (notice.kind === "event") seen.push(notice.event);
@@ -221,7 +222,7 @@ test("subscribe() catches up, says so, goes on live, and resumes exactly from an
   await append("tick-1", "no-stream", event("a"), event("b"), event("c"));
   await append("tick-2", "no-stream", event("d"));
   await eventually("all four are seen", () => seen.length === 4);
-  expect(caughtUp).toBeLessThanOrEqual(4);
+  await eventually("it has said so", () => caughtUp >= 0);
   stop.abort();
   await following;
 
@@ -239,3 +240,40 @@ test("subscribe() catches up, says so, goes on live, and resumes exactly from an
   }
   expect(rest).toEqual(["c"]);
 });
+
+test("subscribe() says that it has caught up although a stray is a shard's last message", async () => {
+  await using fresh = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
+  await using process = await fresh.process();
+  await process.store.append({ stream: "note-1", expected: "no-stream", events: [event("a")] });
+  process.connection.wire.nc.publish(logSubject(fresh.log.name, 0), new TextEncoder().encode("stray"));
+  await process.connection.wire.nc.flush();
+  const stop = new AbortController();
+  const seen: string[] = [];
+  for await (const notice of process.store.subscribe({ signal: stop.signal })) {
+    seen.push(notice.kind === "event" ? notice.event.id : notice.kind);
+    if (notice.kind === "caught-up") stop.abort();
+  }
+  expect(seen).toEqual(["a", "caught-up"]);
+});
+
+test("reads with the broker or the archive away are unavailable, not internal errors", async () => {
+  const own = await startNats();
+  await using fresh = await openRegion(own.url, { shards: 1, bytesMax: 50 << 20 });
+  const process = await fresh.process();
+  const readAll = async () => {
+    for await (const _ of process.store.readStream("note-1"));
+  };
+  await process.store.append({ stream: "note-1", expected: "no-stream", events: [event("a")] });
+  fresh.archive.away = true;
+  expect((await refusal(readAll())).code).toBe("unavailable");
+  fresh.archive.away = false;
+  await process[Symbol.asyncDispose]();
+  const reader = await fresh.process();
+  const readLater = async () => {
+    for await (const _ of reader.store.readStream("note-1"));
+  };
+  await own.kill("SIGKILL");
+  expect((await refusal(readLater())).code).toBe("unavailable");
+  await reader.kill();
+  await own[Symbol.asyncDispose]();
+}, 30_000);

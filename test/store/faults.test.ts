@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
+import { kinds } from "../../store/batch.ts";
+import { createChain } from "../../store/chain.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { AppendResult, RecordedEvent } from "../../store/event-store.ts";
-import { followLog } from "../../store/log-reader.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { startProxy } from "./proxy.ts";
@@ -23,37 +23,33 @@ async function read(one: TestProcess, stream: string): Promise<RecordedEvent[]> 
   return events;
 }
 
-/** Every event of the log that belongs to its chain, and what was skipped. */
-async function wholeLog(
-  region: TestRegion,
-): Promise<{ events: { stream: string; id: string; revision: number }[]; strays: string[] }> {
-  const stop = new AbortController();
-  const events: { stream: string; id: string; revision: number }[] = [];
-  const strays: string[] = [];
-  const { lastSequence } = await region.log.state();
-  let at = 0;
-  const reading = (async () => {
-    const after: number[] = [];
-    for await (const { message, batch } of followLog(region.log, {
-      after,
-      logger: silent,
-      signal: stop.signal,
-      onAlarm: (text) => strays.push(text),
-    })) {
-      for (const { stream, id, revision } of batch.events) events.push({ stream, id, revision });
+interface WholeLog {
+  readonly events: readonly { readonly stream: string; readonly id: string; readonly revision: number }[];
+  /** Owners of the epochs, in order. */
+  readonly owners: readonly bigint[];
+  readonly strays: number;
+}
+
+/** The log from its first message to its last, shard by shard, through the chain. */
+async function wholeLog({ log }: TestRegion): Promise<WholeLog> {
+  const events: WholeLog["events"][number][] = [];
+  const owners: bigint[] = [];
+  let strays = 0;
+  for (let shard = 0; shard < log.shards; shard++) {
+    const last = await log.lastMessage(shard);
+    if (last === undefined) continue;
+    const chain = createChain(log.identity, shard, 0);
+    let at = 0;
+    for await (const message of log.read(shard, { from: 1, to: last.sequence })) {
       at = message.sequence;
+      const next = chain.next(message);
+      if (!("batch" in next)) strays++;
+      else if (next.batch.kind === kinds.epoch) owners.push(next.batch.owner);
+      else for (const { stream, id, revision } of next.batch.events) events.push({ stream, id, revision });
     }
-  })();
-  const shards = Array.from({ length: region.log.shards }, (_, shard) => region.log.lastMessage(shard));
-  const last = Math.max(0, ...(await Promise.all(shards)).map((message) => message?.sequence ?? 0));
-  await eventually(
-    "the log is read to its end",
-    () => at >= last || (strays.length > 0 && at + strays.length >= lastSequence - 1),
-    5_000,
-  ).catch(() => undefined);
-  stop.abort();
-  await reading;
-  return { events, strays };
+    expect(at).toBe(last.sequence);
+  }
+  return { events, owners, strays };
 }
 
 /** Appends until it is acknowledged, as a client with the same ids may. */
@@ -82,7 +78,7 @@ test("an acknowledgement that is lost after the batch was stored: acknowledged a
   }
   const { events, strays } = await wholeLog(region);
   expect(events.map(({ id }) => id)).toEqual(["a", "b0", "b1", "b2", "b3", "b4"]);
-  expect(strays).toEqual([]);
+  expect(strays).toBe(0);
 }, 30_000);
 
 test("two owners at once: the fence refuses one, nothing is lost and nothing is stored twice", async () => {
@@ -93,6 +89,16 @@ test("two owners at once: the fence refuses one, nothing is lost and nothing is 
   await using two = await region.process(blind("two"));
   const acknowledged: { stream: string; id: string; at: string }[] = [];
   let refused = 0;
+  // In turns first: each append meets an owner that was replaced meanwhile, is refused by the fence, and takes the shard back.
+  for (let turn = 0; turn < 10; turn++) {
+    const { lastRevision } = await [one, two][turn % 2]!.store.append({
+      stream: "hot-0",
+      // A conflict is answered on the strength of the lease, which is what fails here: only the fence is tested.
+      expected: "any",
+      events: [event(`turn-${turn}`)],
+    });
+    acknowledged.push({ stream: "hot-0", id: `turn-${turn}`, at: `hot-0@${lastRevision}` });
+  }
   await Promise.all(
     [one, two, one, two].map(async (each, lane) => {
       for (let i = 0; i < 40; i++) {
@@ -108,8 +114,11 @@ test("two owners at once: the fence refuses one, nothing is lost and nothing is 
       }
     }),
   );
-  const { events, strays } = await wholeLog(region);
-  expect(strays).toEqual([]);
+  const { events, owners, strays } = await wholeLog(region);
+  expect(strays).toBe(0);
+  // They really took the shard from each other: the fence, not the lease, kept them apart.
+  expect(new Set(owners).size).toBe(2);
+  expect(owners.length).toBeGreaterThanOrEqual(10);
   const where = new Map(events.map(({ stream, id, revision }) => [`${stream}/${id}`, `${stream}@${revision}`]));
   expect(where.size).toBe(events.length);
   for (const { stream, id, at } of acknowledged) expect(where.get(`${stream}/${id}`)).toBe(at);
@@ -117,7 +126,7 @@ test("two owners at once: the fence refuses one, nothing is lost and nothing is 
     const revisions = events.filter((one) => one.stream === stream).map(({ revision }) => revision);
     expect(revisions).toEqual(revisions.map((_, at) => at));
   }
-  expect(acknowledged.length + refused).toBe(160);
+  expect(acknowledged.length + refused).toBe(170);
   expect(acknowledged.length).toBeGreaterThan(10);
 }, 60_000);
 
@@ -169,9 +178,7 @@ test("a stray publish into the log is skipped with an alarm and harms nothing", 
   expect((await read(one, "order-1")).map(({ id }) => id)).toEqual(["a", "b0", "b1", "b2"]);
   const { events, strays } = await wholeLog(region);
   expect(events.map(({ id }) => id)).toEqual(["a", "b0", "b1", "b2"]);
-  expect(strays.length).toBe(3);
-  expect(strays[0]).toContain("is skipped: it is not a batch (truncated");
-  expect(strays[1]).toContain("is skipped: it follows");
+  expect(strays).toBe(3);
 }, 30_000);
 
 test("the broker killed in the middle of appends and started again: every acknowledged event is there once", async () => {
@@ -229,31 +236,69 @@ test("an owner that stops gracefully hands its shards over at once", async () =>
   expect(performance.now() - begun).toBeLessThan(4_000);
 });
 
-test("a full log refuses orders first, then clients, then workers, and keeps room for an epoch", async () => {
+test("a full log refuses orders first, then clients, then workers, and still lets an owner begin an epoch", async () => {
   await using region = await openRegion(server.url, { shards: 1, bytesMax: 4 << 20 });
-  await using one = await region.process({ codec: "none" });
-  const big = (id: string) => ({ id, type: "filler", data: crypto.getRandomValues(new Uint8Array(60_000)) });
+  const one = await region.process({ codec: "none" });
   let n = 0;
-  const fill = async (priority: "order" | "client" | "worker") => {
-    for (;;) {
-      try {
-        await one.store.append({ stream: "fill-1", expected: "any", events: [big(`e${n++}`)] }, { priority });
-        await eventually("the fill is known", async () => true);
-      } catch (error) {
-        return error as StoreError;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 60));
-    }
+  const filler = () => ({ id: `e${n++}`, type: "filler", data: crypto.getRandomValues(new Uint8Array(20_000)) });
+  const append = (priority: "order" | "client" | "worker") =>
+    one.store.append({ stream: "fill-1", expected: "any", events: [filler()] }, { priority });
+  const fill = async () => {
+    const { bytes, bytesMax } = await region.log.state();
+    return bytes / bytesMax;
   };
-  for (const priority of ["order", "client", "worker"] as const)
-    expect(await fill(priority)).toMatchObject({ code: "overloaded" });
-  const { bytes, bytesMax } = await region.log.state();
-  expect(bytes).toBeLessThan(bytesMax);
+  for (const [priority, next, share] of [
+    ["order", "client", 0.85],
+    ["client", "worker", 0.9],
+    ["worker", undefined, 0.95],
+  ] as const) {
+    const refused = await eventually(
+      `${priority} is refused`,
+      async () =>
+        append(priority).then(
+          () => undefined,
+          (error: StoreError) => error,
+        ),
+      60_000,
+    );
+    expect(refused).toMatchObject({ code: "overloaded", details: { retryAfterMs: 30_000 } });
+    // Messages are counted with about what they take, so it may be a little less or more.
+    expect(await fill()).toBeGreaterThan(share - 0.02);
+    expect(await fill()).toBeLessThan(share + 0.02);
+    if (next !== undefined) expect((await append(next)).repeated).toBe(false);
+  }
   await one[Symbol.asyncDispose]();
   await using two = await region.process();
-  const events = await read(two, "fill-1");
-  expect(events.length).toBeGreaterThan(50);
-  await expect(
-    two.store.append({ stream: "fill-1", expected: "any", events: [big("x")] }, { priority: "worker" }),
-  ).rejects.toMatchObject({ code: "overloaded" });
-}, 60_000);
+  const before = await region.log.lastMessage(0);
+  // A repeat needs an owner, and an owner an epoch; it is answered although nothing new is taken.
+  const known = (await read(two, "fill-1"))[0]!;
+  const again = { id: known.id, type: known.type, data: known.data };
+  await eventually("the repeat is answered or refused for want of room", () =>
+    two.store.append({ stream: "fill-1", expected: "any", events: [again] }, { priority: "worker" }).then(
+      () => true,
+      (error: StoreError) => error.code === "overloaded",
+    ),
+  );
+  expect((await region.log.lastMessage(0))!.sequence).toBeGreaterThanOrEqual(before!.sequence);
+}, 90_000);
+
+test("a stop with the broker away ends, and tells who waits", async () => {
+  const own = await startNats();
+  try {
+    const region = await openRegion(own.url, { shards: 1, bytesMax: 50 << 20 });
+    const one = await region.process();
+    await one.store.append({ stream: "order-1", expected: "no-stream", events: [event("a")] });
+    await own.kill("SIGKILL");
+    const waiting = one.store.append({ stream: "order-1", expected: 0, events: [event("b")] });
+    const outcome = waiting.then(
+      () => "acknowledged",
+      (error: StoreError) => error.code,
+    );
+    const begun = performance.now();
+    await one.store[Symbol.asyncDispose]();
+    expect(performance.now() - begun).toBeLessThan(9_000);
+    expect(await outcome).toBe("unavailable");
+  } finally {
+    await own[Symbol.asyncDispose]();
+  }
+}, 30_000);
