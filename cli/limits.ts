@@ -2,8 +2,6 @@
 export const limits = {
   /** A process that is told to stop has this long; container runtimes kill after 10 s, so it must be done before. */
   stopMs: 9_000,
-  /** Of it, for the requests in flight: longer than the longest wait of a read (5 s) would leave nothing for the rest. */
-  drainMs: 3_000,
   /** First and longest pause between two tries to reach a server that is not up. Short: a peer's restart takes 1–2 s. */
   retryMsMin: 100,
   retryMsMax: 2_000,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { GatewayError } from "../gateway/error.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import { serveGrpc } from "../gateway/grpc-server.ts";
-import { serveHttp } from "../gateway/server.ts";
+import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import { type Database, openDatabase } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
 import { serveAdmin } from "./admin.ts";
@@ -87,18 +87,24 @@ async function openGateway(
   }).catch((cause: unknown) => {
     throw cause instanceof GatewayError ? new CliError("configuration", cause.message, { cause }) : cause;
   });
-  const http = stack.use(serveHttp({ fetch: gateway.fetch, ...config.http }));
-  const grpc = stack.use(await serveGrpc({ listener: gateway.grpc, ...config.grpc }));
-  await openGoListeners(config, gateway, stack);
-  // First of all at the end: streams that nobody ends would hold up the servers' drain.
-  stack.defer(() => gateway.endStreams());
+  const servers: RunningServer[] = [];
+  stack.defer(async () => {
+    // Streams that nobody ends would hold up the drain, whose time all servers share.
+    gateway.endStreams();
+    await Promise.all(servers.map((server) => server.close()));
+  });
+  const http = serveHttp({ fetch: gateway.fetch, ...config.http });
+  servers.push(http);
+  const grpc = await serveGrpc({ listener: gateway.grpc, ...config.grpc });
+  servers.push(grpc);
+  await openGoListeners(config, gateway, servers);
   return { http: http.port, grpc: grpc.port };
 }
 
-async function openGoListeners(config: RegionConfig, gateway: Gateway, stack: AsyncDisposableStack): Promise<void> {
+async function openGoListeners(config: RegionConfig, gateway: Gateway, servers: RunningServer[]): Promise<void> {
   if (gateway.openFetch === undefined || gateway.openGrpc === undefined) return;
-  stack.use(serveHttp({ fetch: gateway.openFetch, ...config.open.http }));
-  stack.use(await serveGrpc({ listener: gateway.openGrpc, ...config.open.grpc }));
+  servers.push(serveHttp({ fetch: gateway.openFetch, ...config.open.http }));
+  servers.push(await serveGrpc({ listener: gateway.openGrpc, ...config.open.grpc }));
 }
 
 interface Readiness {
@@ -106,7 +112,10 @@ interface Readiness {
   readonly checks: Readonly<Record<string, string>>;
 }
 
-/** Ready: everything is open and the own shards can be appended to. Mirrors may be away: a region goes on alone. */
+/**
+ * Ready: everything is open, and NATS and the database answer. Shards are claimed when somebody appends to them, and
+ * mirrors may be away: a region goes on alone.
+ */
 function readiness(around: Surroundings, tenants: ReadonlyMap<string, TenantProcess>, listening: boolean): Readiness {
   const checks: Record<string, string> = { database: around.database.reachable() ? "ok" : "does not answer" };
   for (const { name } of around.config.tenants) checks[name] = tenants.get(name)?.check() ?? "opening";

@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { RequestListener } from "./gateway.ts";
-import { drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
+import { destroyMs, drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
 import { once, type RunningServer } from "./server.ts";
 import { within } from "./wait.ts";
 
@@ -45,7 +45,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
     for (const session of sessions) session.close();
     if (await within(closed, drainMs)) return;
     for (const session of sessions) session.destroy();
-    await within(closed, drainMs);
+    await within(closed, destroyMs);
   });
   return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
 }

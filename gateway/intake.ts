@@ -83,7 +83,7 @@ function createdId(tenant: string, home: string, orderId: string): string {
 }
 
 /**
- * The order's id and home region (DESIGN 5): the tag of its id; else the region that the client names; else, where it can
+ * The order's id and home region: the tag of its id; else the region that the client names; else, where it can
  * come again (an id, a key), the tenant's default region, so that a retry elsewhere finds the first; else this region.
  */
 function identify(caller: Caller, order: Order, here: string, { key, newId }: Identity): { id: string; home: string } {

@@ -10,7 +10,10 @@ export const bulkLinesMax = 10_000;
 export const bulkInFlightMax = 512;
 /** One RPC message: an append of 3 MB (the store's limit) and its framing. */
 export const messageBytesMax = 4 << 20;
-/** What the HTTP server lets in at all; the routes' own limits answer first, with a problem document. */
+/**
+ * What the HTTP server lets in at all, on Bun. Deno has no such limit and needs none: there as here a route refuses by the
+ * announced length, or counts what comes and stops reading at its own limit (readBody, connect's readMaxBytes).
+ */
 export const requestBytesMax = 32 << 20;
 /** An Idempotency-Key is hashed, not stored; 255 characters hold a UUID, a path, or two. */
 export const idempotencyKeyMax = 255;
@@ -45,8 +48,13 @@ export const sessionStreamsMax = 256;
 export const sessionsMax = 2_048;
 /** An HTTP/1.1 connection on which nothing moves; streams of events are excepted. */
 export const idleTimeoutS = 60;
-/** A stop waits this long for requests under way, then closes their connections. */
-export const drainMs = 5_000;
+/**
+ * A stop waits this long for requests under way, on all listeners at once, then closes their connections. A third of the
+ * 9 s that a process has to stop: the workers and the shards' owners behind the gateway need theirs.
+ */
+export const drainMs = 3_000;
+/** What does not drain is destroyed, which takes no time; a socket that even so is not gone ends with the process. */
+export const destroyMs = 500;
 /** A client's own RPC deadline: a subscription may stay for a day, then it resumes. */
 export const rpcTimeoutMsMax = 24 * 3600 * 1000;
 /** How often a health watch looks: nothing tells it of a change, and a load balancer need not know sooner. */

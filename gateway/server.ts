@@ -1,9 +1,12 @@
-import { drainMs, idleTimeoutS, requestBytesMax } from "./limits.ts";
+import { destroyMs, drainMs, idleTimeoutS, requestBytesMax } from "./limits.ts";
 import { within } from "./wait.ts";
 
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
-  /** Refuses new connections, lets requests under way finish (`drainMs` at most), then closes. End streams first. */
+  /**
+   * Refuses new connections, lets requests under way finish (`drainMs` at most), then closes (`destroyMs` at most). End
+   * streams first, and close all servers at once: the time is meant for all of them together.
+   */
   close(): Promise<void>;
 }
 
@@ -12,8 +15,6 @@ export interface HttpOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** What the server lets in at all; a route's own, smaller limit answers with a problem document. */
-  readonly bodyBytesMax?: number;
 }
 
 /** What Meridian uses of Deno; the types of Bun and Deno do not go together in one program. */
@@ -37,7 +38,7 @@ function serveBun(options: HttpOptions): RunningServer {
     // Without it, two processes on one port would each get some of the connections, and nobody would be told.
     reusePort: false,
     idleTimeout: idleTimeoutS,
-    maxRequestBodySize: options.bodyBytesMax ?? requestBytesMax,
+    maxRequestBodySize: requestBytesMax,
     // The page with the source that Bun shows for an uncaught error would tell too much.
     development: false,
     fetch(request, self) {
@@ -48,7 +49,7 @@ function serveBun(options: HttpOptions): RunningServer {
   });
   const close = once(async () => {
     const drained = server.stop(false);
-    if (!(await within(drained, drainMs))) await server.stop(true);
+    if (!(await within(drained, drainMs))) await within(server.stop(true), destroyMs);
   });
   return { port: server.port!, close, [Symbol.asyncDispose]: close };
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { serveGrpc } from "../../gateway/grpc-server.ts";
-import { messageBytesMax } from "../../gateway/limits.ts";
+import { destroyMs, drainMs, messageBytesMax } from "../../gateway/limits.ts";
 import { serveHttp } from "../../gateway/server.ts";
 import { EventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { createHarness, listen, order, until, withToken } from "./harness.ts";
@@ -32,6 +32,30 @@ test("a stop lets a request under way finish, and refuses new connections", asyn
   expect((await pending).status).toBe(201);
   await stopped;
 });
+
+test("a call that never ends holds up the stop of all servers together for one drain", async () => {
+  const harness = await createHarness();
+  const sockets = await listen(harness);
+  let arrived = 0;
+  harness.store.append = () => {
+    arrived++;
+    return new Promise(() => {});
+  };
+  const headers = { "content-type": "application/json", authorization: `Bearer ${harness.token}` };
+  const post = fetch(`${sockets.http}/v1/orders`, { method: "POST", headers, body: JSON.stringify(order) });
+  const interceptors = withToken(harness.token);
+  const client = createClient(EventStore, createGrpcTransport({ baseUrl: sockets.grpc, interceptors }));
+  // Bun's own HTTP/2 client does not say that its connection is gone, so nothing waits for this one.
+  client.append({ stream: "thing-1", events: [{ id: "e", type: "t", data: new Uint8Array(1) }] }).catch(() => {});
+  const ended = Promise.allSettled([post]);
+  await until("both have arrived", () => arrived === 2);
+  const start = performance.now();
+  await sockets[Symbol.asyncDispose]();
+  const tookMs = performance.now() - start;
+  expect(tookMs).toBeGreaterThan(drainMs - 50);
+  expect(tookMs).toBeLessThan(drainMs + destroyMs + 400);
+  expect(await ended).toMatchObject([{ status: "rejected" }]);
+}, 10_000);
 
 test("closing twice is closing once", async () => {
   const server = serveHttp({ fetch: async () => new Response("ok"), host: "127.0.0.1", port: 0 });
