@@ -1,9 +1,7 @@
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { printSql } from "../projections/print-sql.ts";
-import { checkSql } from "./sql-rules.ts";
 
 /**
  * The whole gate: `npm test`, and what CI runs. Every step runs even when one before it failed, so that one run tells
@@ -17,8 +15,6 @@ const bun = process.execPath;
 interface Outcome {
   readonly ok: boolean;
   readonly output: string;
-  /** True: the program is not installed. */
-  readonly missing?: boolean;
 }
 
 interface Step {
@@ -34,9 +30,7 @@ function run(command: readonly string[], cwd = root): Promise<Outcome> {
     let output = "";
     child.stdout.on("data", (chunk) => (output += chunk));
     child.stderr.on("data", (chunk) => (output += chunk));
-    child.once("error", (error) =>
-      resolve({ ok: false, output: `cannot run ${program}: ${error.message}`, missing: true }),
-    );
+    child.once("error", (error) => resolve({ ok: false, output: `cannot run ${program}: ${error.message}` }));
     child.once("close", (code) => resolve({ ok: code === 0, output }));
   });
 }
@@ -64,22 +58,6 @@ async function generatedCode(): Promise<Outcome> {
   }
 }
 
-/** Every statement, migrations and those in TypeScript, through CockroachDB's own parser where it is installed. */
-async function sql(): Promise<Outcome> {
-  const text = await printSql();
-  const findings = checkSql(text);
-  if (findings.length > 0) return { ok: false, output: findings.join("\n") };
-  const folder = mkdtempSync(join(tmpdir(), "meridian-sql-"));
-  try {
-    const file = join(folder, "statements.sql");
-    writeFileSync(file, text);
-    const parsed = await run(["cockroach-parse", file]);
-    return parsed.missing === true ? { ok: true, output: "" } : parsed;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 /** The protos of the last release; a change that breaks its clients' JSON or binary is refused. */
 const image = "test/released-protos.binpb";
 
@@ -88,7 +66,6 @@ const steps: readonly Step[] = [
   { name: "types", run: () => run(onBun("tsc", "--noEmit", "-p", ".")) },
   { name: "tidy", run: () => run([bun, "test", "test/tidy.test.ts"]) },
   { name: "dead exports", run: () => run(onBun("knip", "--no-progress", "--config", "test/knip.json")) },
-  { name: "SQL", run: sql },
   { name: "generated code", run: generatedCode },
   { name: "protos: lint", run: () => run(buf("lint")) },
   { name: "protos: no breaking change", run: () => run(buf("breaking", "--against", image)) },
@@ -96,7 +73,7 @@ const steps: readonly Step[] = [
 
 /** One `bun test` a folder, so that a folder's servers have gone before the next one's start. */
 const testFolders = readdirSync(join(root, "test"), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && entry.name !== "slow")
+  .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name)
   .filter((name) =>
     readdirSync(join(root, "test", name), { recursive: true }).some((file) => String(file).endsWith(".test.ts")),
