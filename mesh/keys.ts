@@ -138,16 +138,23 @@ function template(rights: Rights): Partial<UserPermissionsLimits> {
   };
 }
 
+const { questions, events } = systemSubjects.ownAccount;
+
 /** The usual exports of a system account: a tenant may ask for its own figures. */
 const systemExports: Account["exports"] = [
   {
     name: "account-monitoring-services",
-    subject: "$SYS.REQ.ACCOUNT.*.*",
+    subject: questions.subject,
     type: "service",
     response_type: "Stream",
-    account_token_position: 4,
+    account_token_position: questions.accountToken,
   },
-  { name: "account-monitoring-streams", subject: "$SYS.ACCOUNT.*.>", type: "stream", account_token_position: 3 },
+  {
+    name: "account-monitoring-streams",
+    subject: events.subject,
+    type: "stream",
+    account_token_position: events.accountToken,
+  },
 ];
 
 const systemLeafUser: Partial<User> = {

@@ -21,7 +21,6 @@ export interface Pulled {
   readonly pending: number;
   /** Where it is acknowledged. */
   readonly reply: string;
-  readonly headers: Msg["headers"];
 }
 
 export interface PullOptions {
@@ -170,6 +169,5 @@ function delivered(message: Msg): Pulled {
     delivery: Number(tokens[at + 2]),
     pending: Number(tokens[at + 4]),
     reply,
-    headers: message.headers,
   };
 }

@@ -63,7 +63,7 @@ export const mirrorSubject = (target: string, stream: string): string => `mirror
 export const workerConsumer = (durable: string, shard: number): string => `${durable}_${shard}`;
 
 /** Workers that have durable consumers, by the names that they consume under. */
-export const workers = ["payment", "review", "saga"] as const;
+export const workers = ["payment", "review"] as const;
 
 /** The bucket of a region's leases. */
 export const leaseBucket = "leases";
@@ -93,4 +93,9 @@ export const systemSubjects = {
   claimsQuestions: ["$SYS.REQ.CLAIMS.PACK", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP"],
   answers: ["_INBOX.>", "$SYS._INBOX.>", "_R_.>"],
   questions: "$SYS.REQ.>",
+  /** What a tenant may ask and hear of its own account, whose key is the token at this position. */
+  ownAccount: {
+    questions: { subject: "$SYS.REQ.ACCOUNT.*.*", accountToken: 4 },
+    events: { subject: "$SYS.ACCOUNT.*.>", accountToken: 3 },
+  },
 } as const;
