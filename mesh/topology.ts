@@ -151,10 +151,17 @@ function readLog(settings: Settings, regions: readonly string[]): TenantLog {
     categories,
     rest: settings.flag("rest", false),
     shards: settings.integer("shards", { min: 1, max: limits.shardsMax }, 4),
-    replicas: settings.integer("replicas", { min: 1, max: 5 }, 1),
+    replicas: readReplicas(settings),
     codec: settings.oneOf("codec", ["zstd", "snappy", "none"], "zstd"),
     mirrors: mirrors as "all" | string[],
   };
+}
+
+/** Three servers go on without one of them; two would not, and no more than three are needed for that. */
+function readReplicas(settings: Settings): number {
+  const replicas = settings.integer("replicas", { min: 1, max: 3 }, 1);
+  if (replicas === 2) throw settings.wrong("replicas", "1 or 3", replicas);
+  return replicas;
 }
 
 /** First tokens of our own subjects, which no log may take, and the system account's name. */

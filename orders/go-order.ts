@@ -39,11 +39,9 @@ const toGo = new Map(Object.entries(toOurs).map(([go, ours]) => [ours, go]));
 export const fromGoType = (type: string): string => (Object.hasOwn(toOurs, type) ? toOurs[type]! : type);
 export const toGoType = (type: string): string => toGo.get(type) ?? type;
 
-const statusWords: Readonly<Record<string, string>> = { received: "Pending", "in-review": "InReview" };
-
 /** "received" is the Go system's "Pending"; the others are our words as it writes them: "Approved". */
 export function toGoStatus(status: string): string {
-  return statusWords[status] ?? status.charAt(0).toUpperCase() + status.slice(1);
+  return status === "received" ? "Pending" : status.charAt(0).toUpperCase() + status.slice(1);
 }
 
 /** A price as its client typed it; undefined: not a number that has such a text. */

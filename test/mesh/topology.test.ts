@@ -83,6 +83,8 @@ const wrong: [string, (text: string) => string, RegExp][] = [
   ],
   ["no log that takes the rest", (t) => t.replace("rest = true", "rest = false"), /exactly one log has rest/],
   ["shards beyond two hex digits", (t) => t.replace("# shards = 4", "shards = 257"), /shards must be .*256, not 257/],
+  ["an even number of replicas", (t) => t.replace("# replicas = 1", "replicas = 2"), /replicas must be 1 or 3, not 2/],
+  ["five replicas", (t) => t.replace("# replicas = 1", "replicas = 5"), /replicas must be .*not 5/],
   ["a currency that is none", (t) => t.replace('"GBP"', '"pounds"'), /currency must be .*pounds/],
   [
     "quotas above the storage",
