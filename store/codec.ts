@@ -12,7 +12,7 @@ export type CodecName = keyof typeof codecs;
 export const preambleBytes = 12;
 const magic = 0x4d42;
 const formatVersion = 1;
-/** Level 1 costs less CPU than snappyjs and is read back far faster (FACTS, PROTOTYPE). */
+/** Level 1 costs less CPU than snappyjs and is read back far faster; measured on batches of orders. */
 const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 function compress(body: Uint8Array, codec: CodecName): Uint8Array {

@@ -64,7 +64,7 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
         return {
           name,
           received,
-          // An order that is approved was paid before: counters that only grow are easier to follow.
+          // An order that is approved was paid before, and counts on; one that is rejected after all is taken out again.
           paid: paid + approved,
           approved,
           rejected,
