@@ -4,7 +4,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Hono } from "hono";
 import type { Logger } from "../store/event-store.ts";
 import { type Admission, createAdmission, createOpenAdmission, type TenantServices } from "./caller.ts";
-import { createCors } from "./cors.ts";
+import { allowPages, answerOptions } from "./cors.ts";
 import { GatewayError } from "./error.ts";
 import { mountGoOrders } from "./go-orders.ts";
 import { mountHealthRoutes, type Readiness } from "./health.ts";
@@ -31,8 +31,6 @@ export interface GatewayOptions {
   readonly logger: Logger;
   /** Whom a call without a token acts as on the open listener; absent: there is none. */
   readonly openTenant?: string;
-  /** Origins whose pages may call; default all (see cors.ts). */
-  readonly corsOrigins?: readonly string[];
 }
 
 /** What node:http2 calls. */
@@ -73,7 +71,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   const open = options.openTenant === undefined ? undefined : openListeners(options.openTenant, options, shared);
   return {
-    fetch: serve(app, options.logger, options.corsOrigins ?? ["*"]),
+    fetch: serve(app, options.logger, { pages: true }),
     grpc: listener({ ...shared, admission, whole: true }),
     openFetch: open?.fetch,
     openGrpc: open?.grpc,
@@ -93,23 +91,25 @@ function openListeners(tenant: string, options: GatewayOptions, shared: Shared) 
   const app = new Hono();
   mountGoOrders(app, { ...shared, admission });
   mountRpc(app, { ...shared, admission, whole: false });
-  return { fetch: serve(app, options.logger, []), grpc: listener({ ...shared, admission, whole: false }) };
+  return {
+    fetch: serve(app, options.logger, { pages: false }),
+    grpc: listener({ ...shared, admission, whole: false }),
+  };
 }
 
 function listener(options: RpcOptions): RequestListener {
   return connectNodeAdapter({ ...rpcSettings(options), routes: rpcRoutes(options) });
 }
 
-/** The last line of every request: whatever happened becomes an answer, and pages of other origins may read it. */
-function serve(app: Hono, logger: Logger, corsOrigins: readonly string[]): (request: Request) => Promise<Response> {
+/** The last line of every request: whatever happened becomes an answer, which `pages` of other origins may read. */
+function serve(app: Hono, logger: Logger, { pages }: { pages: boolean }): (request: Request) => Promise<Response> {
   const table = createRouteTable(app);
-  const cors = createCors(corsOrigins);
   app.notFound((context) => problemResponse(problemOf(noRoute(context.req.raw, table), logger)));
   app.onError((error) => problemResponse(problemOf(error, logger)));
   return async (request) => {
     if (request.method === "OPTIONS") {
       const methods = table.methods(new URL(request.url).pathname);
-      if (methods.length > 0) return cors.options(request, methods);
+      if (methods.length > 0) return answerOptions(request, methods, pages);
     }
     let response: Response;
     try {
@@ -118,7 +118,6 @@ function serve(app: Hono, logger: Logger, corsOrigins: readonly string[]): (requ
       // Hono passes on what is thrown and is no Error.
       response = problemResponse(problemOf(error, logger));
     }
-    const origin = request.headers.get("origin");
-    return origin === null ? response : cors.allow(response, origin);
+    return pages && request.headers.has("origin") ? allowPages(response) : response;
   };
 }

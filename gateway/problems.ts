@@ -120,10 +120,16 @@ export function problemDocument(problem: Problem): Record<string, unknown> {
   };
 }
 
-export function problemResponse(problem: Problem): Response {
-  const headers = new Headers({ "content-type": "application/problem+json" });
+/** What a problem says beside its document, over HTTP and as RPC metadata alike. */
+export function problemHeaders(problem: Problem): Headers {
+  const headers = new Headers(problem.headers);
   if (problem.retryAfterMs !== undefined) headers.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1000)));
-  for (const [name, value] of Object.entries(problem.headers ?? {})) headers.set(name, value);
+  return headers;
+}
+
+export function problemResponse(problem: Problem): Response {
+  const headers = problemHeaders(problem);
+  headers.set("content-type", "application/problem+json");
   // A refusal may depend on the moment and on the token: no cache may answer with it.
   headers.set("cache-control", "no-store");
   return new Response(JSON.stringify(problemDocument(problem)), { status: problemTable[problem.code].status, headers });

@@ -3,7 +3,7 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "../store/event-store.ts";
 import { ProblemSchema } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import { problemTable } from "./problem-table.ts";
-import { type Problem, problemOf } from "./problems.ts";
+import { type Problem, problemHeaders, problemOf } from "./problems.ts";
 
 /** The same refusal as over HTTP: code from the same table, the problem document as a detail. */
 export function connectErrorOf(error: unknown, logger: Logger): ConnectError {
@@ -25,7 +25,5 @@ function connectErrorFrom(problem: Problem): ConnectError {
     actualRevision: typeof actual === "number" ? BigInt(actual) : undefined,
     instance: problem.instance ?? "",
   });
-  const metadata = new Headers(problem.headers);
-  if (problem.retryAfterMs !== undefined) metadata.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1000)));
-  return new ConnectError(problem.detail, code, metadata, [{ desc: ProblemSchema, value }]);
+  return new ConnectError(problem.detail, code, problemHeaders(problem), [{ desc: ProblemSchema, value }]);
 }
