@@ -1,14 +1,15 @@
 import { dirname, join, resolve } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
-import { readMesh } from "../../mesh/topology.ts";
-import { startProvider } from "../../orders/workers/provider.ts";
+import type { Logger } from "../../mesh/logger.ts";
+import { type Region, readMesh, type Tenant } from "../../mesh/topology.ts";
+import { openProvider } from "../../orders/workers/provider.ts";
 import { serveAdmin } from "../admin.ts";
 import { type Address, readText } from "../config.ts";
 import { CliError } from "../error.ts";
 import { keepTrying } from "../keep-trying.ts";
 import { createLogger, type ProcessLogger } from "../logger.ts";
 import { guardRejections } from "../rejections.ts";
-import { runUntilStopped } from "./up.ts";
+import { type Opened, runUntilStopped } from "./up.ts";
 
 export interface ProviderWords {
   readonly mesh: string;
@@ -20,46 +21,82 @@ export interface ProviderWords {
 export async function runPaymentProvider(words: ProviderWords): Promise<void> {
   const logger = createLogger({ name: "payment-provider", level: "info" });
   guardRejections(logger);
-  await runUntilStopped(logger, (signal) => openProvider(words, logger, signal));
+  await runUntilStopped(logger, (signal) => openProviderProcess(words, logger, signal));
 }
 
-/** Serves every region for every tenant, each over a connection of its own: a tenant's account is closed to the others. */
-async function openProvider(
-  words: ProviderWords,
-  logger: ProcessLogger,
-  signal: AbortSignal,
-): Promise<AsyncDisposable> {
+/**
+ * Serves every region for every tenant, each over a connection of its own (a tenant's account is closed to the others)
+ * and as soon as that region's NATS answers: a region that is away holds up nobody's payments elsewhere.
+ */
+async function openProviderProcess(words: ProviderWords, logger: ProcessLogger, signal: AbortSignal): Promise<Opened> {
   const mesh = readMesh(readText(words.mesh), words.mesh);
   const credentials = resolve(words.credentials ?? join(dirname(words.mesh), "credentials"));
+  const places = mesh.regions.flatMap((region) => mesh.tenants.map((tenant) => ({ region, tenant })));
+  const checks = new Map([["ledger", "opening"]]);
+  for (const place of places) checks.set(nameOf(place), "NATS does not answer yet");
+
   await using stack = new AsyncDisposableStack();
-  let open = false;
-  const ready = () => ({ ready: open, checks: { ledger: open ? "ok" : "opening" } });
+  const ready = () => ({ ready: isReady(checks), checks: Object.fromEntries(checks) });
   if (words.admin !== undefined) {
     const admin = { address: readAddress(words.admin), ready, status: async () => ready() };
     stack.use(await serveAdmin(admin));
   }
-  const places = mesh.regions.flatMap((region) => mesh.tenants.map((tenant) => ({ region, tenant })));
-  const connections = await Promise.all(
-    places.map(async ({ region, tenant }) => {
-      const connect = () =>
-        openConnection({
-          servers: [`nats://${region.host}:${region.client}`],
-          credentials: join(credentials, tenant.name, `${region.name}-payment.creds`),
-          name: `payment provider of ${region.name}`,
-          region: region.name,
-          logger,
-          signal,
-        });
-      const what = `connect to NATS in ${region.name} as payment of ${tenant.name}`;
-      const connection: Connection = stack.use(await keepTrying(connect, { what, logger, signal }));
-      return { tenant: tenant.name, connection };
-    }),
-  );
-  stack.use(await startProvider({ connections, ledgerFile: join(words.dir, "ledger.ndjson"), logger }));
-  open = true;
-  logger.info({ regions: mesh.regions.map(({ name }) => name) }, "ready");
+  // Connections are closed after the provider has finished what it had begun.
+  const connections = stack.use(new AsyncDisposableStack());
+  const provider = stack.use(await openProvider({ ledgerFile: join(words.dir, "ledger.ndjson"), logger }));
+  checks.set("ledger", "ok");
+  const stopping = new AbortController();
+  const around = { credentials, logger, signal: AbortSignal.any([signal, stopping.signal]) };
+  const serving = places.map(async (place) => {
+    provider.serve(place.tenant.name, connections.use(await connectTo(place, around)));
+    checks.set(nameOf(place), "ok");
+    logger.info({ region: place.region.name, tenant: place.tenant.name }, "takes payments");
+  });
+  stack.defer(async () => {
+    stopping.abort();
+    await Promise.allSettled(serving);
+  });
+  // A connection that cannot come about (a wrong setting) ends the process too.
+  const hopeless = new Promise<Error>((resolve) => {
+    for (const one of serving) one.catch((error: Error) => around.signal.aborted || resolve(error));
+  });
   const opened = stack.move();
-  return { [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    failed: Promise.race([provider.broken, hopeless]),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+interface Place {
+  readonly region: Region;
+  readonly tenant: Tenant;
+}
+
+const nameOf = ({ region, tenant }: Place) => `${tenant.name} in ${region.name}`;
+
+/** Ready: its ledger is open and it serves somebody; who is away comes when they come. */
+function isReady(checks: ReadonlyMap<string, string>): boolean {
+  return checks.get("ledger") === "ok" && [...checks.values()].filter((check) => check === "ok").length > 1;
+}
+
+function connectTo(
+  { region, tenant }: Place,
+  { credentials, logger, signal }: { credentials: string; logger: Logger; signal: AbortSignal },
+): Promise<Connection> {
+  const connect = () =>
+    openConnection({
+      servers: [`nats://${region.host}:${region.client}`],
+      credentials: join(credentials, tenant.name, `${region.name}-payment.creds`),
+      name: `payment provider of ${region.name}`,
+      region: region.name,
+      logger,
+      signal,
+    });
+  return keepTrying(connect, {
+    what: `connect to NATS in ${region.name} as payment of ${tenant.name}`,
+    logger,
+    signal,
+  });
 }
 
 function readAddress(text: string): Address {

@@ -14,13 +14,18 @@ export async function runUp(options: { config: string; roles?: string }): Promis
   await runUntilStopped(logger, (signal) => openRegion(config, logger, signal));
 }
 
-/** Opens, waits for a signal, closes within `stopMs`; a second signal ends at once. */
+export interface Opened extends AsyncDisposable {
+  /** Resolves when it cannot go on: the process ends, so that whoever watches over it starts it again. */
+  readonly failed?: Promise<Error>;
+}
+
+/** Opens, waits for a signal, closes within `stopMs`; a second signal ends at once, and so does a failure (exit code 1). */
 export async function runUntilStopped(
   logger: ProcessLogger,
-  open: (signal: AbortSignal) => Promise<AsyncDisposable>,
+  open: (signal: AbortSignal) => Promise<Opened>,
 ): Promise<void> {
   const stopping = new AbortController();
-  const told = new Promise<void>((resolve) => {
+  const told = new Promise<undefined>((resolve) => {
     const stop = (signal: NodeJS.Signals) => {
       if (stopping.signal.aborted) exit(logger, 130);
       logger.info({ signal }, "stopping");
@@ -29,14 +34,20 @@ export async function runUntilStopped(
         exit(logger, 1);
       }, limits.stopMs);
       stopping.abort();
-      resolve();
+      resolve(undefined);
     };
     process.on("SIGTERM", () => stop("SIGTERM"));
     process.on("SIGINT", () => stop("SIGINT"));
   });
   try {
     const opened = await open(stopping.signal);
-    await told;
+    const failure = await Promise.race([told, opened.failed ?? told]);
+    if (failure !== undefined) {
+      const { cause } = failure;
+      const why = cause === undefined ? "" : `: ${describeError(cause)}`;
+      logger.error({ stack: failure.stack }, `ends, to be started again: ${describeError(failure)}${why}`);
+      exit(logger, 1);
+    }
     await opened[Symbol.asyncDispose]();
     logger.info({}, "stopped");
   } catch (error) {

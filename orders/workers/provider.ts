@@ -11,8 +11,6 @@ import { limits } from "./limits.ts";
  * It declines by a rule that everybody can repeat, and answers nothing that is not on disk.
  */
 export interface ProviderOptions {
-  /** One for each tenant and region: it serves that region's payments. */
-  readonly connections: readonly { readonly tenant: string; readonly connection: Connection }[];
   readonly ledgerFile: string;
   readonly logger: Logger;
 }
@@ -20,25 +18,29 @@ export interface ProviderOptions {
 export interface Provider extends AsyncDisposable {
   /** Lines in its ledger. */
   lines(): number;
+  /** Takes the tenant's payments of the connection's region from now on. */
+  serve(tenant: string, connection: Connection): void;
   /** Resolves when the ledger can no longer be written: end the process, so that it is started again. */
   readonly broken: Promise<Error>;
 }
 
-export async function startProvider({ connections, ledgerFile, logger }: ProviderOptions): Promise<Provider> {
+export async function openProvider({ ledgerFile, logger }: ProviderOptions): Promise<Provider> {
   const ledger = await openLedger({ file: ledgerFile, declines });
   logger.info({ ledgerFile, lines: ledger.lines() }, "the simulated payment provider is open");
-  const services = connections.map(({ tenant, connection }) => {
-    const options = { queue: "payment-provider", concurrency: limits.providerConcurrency };
-    return serve(connection, paymentSubject(connection.region), options, async (bytes) => {
-      const request = decodePaymentRequest(bytes);
-      // The account is the tenant's; what a request says of itself must agree.
-      if (request === undefined || request.tenant !== tenant) return encodePayment(malformed);
-      return encodePayment(await ledger.answer(request));
-    });
-  });
+  const services: AsyncDisposable[] = [];
   return {
     lines: ledger.lines,
     broken: ledger.broken,
+    serve(tenant, connection) {
+      const options = { queue: "payment-provider", concurrency: limits.providerConcurrency };
+      const answer = async (bytes: Uint8Array) => {
+        const request = decodePaymentRequest(bytes);
+        // The account is the tenant's; what a request says of itself must agree.
+        if (request === undefined || request.tenant !== tenant) return encodePayment(malformed);
+        return encodePayment(await ledger.answer(request));
+      };
+      services.push(serve(connection, paymentSubject(connection.region), options, answer));
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all(services.map((service) => service[Symbol.asyncDispose]()));
       await ledger[Symbol.asyncDispose]();

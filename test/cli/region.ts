@@ -6,7 +6,7 @@ import { ensureTokenKeys } from "../../cli/token-keys.ts";
 import { openRegion, type RegionProcess } from "../../cli/up.ts";
 import { mintToken, scopes } from "../../gateway/tokens.ts";
 import { silent } from "../../mesh/logger.ts";
-import { startProvider } from "../../orders/workers/provider.ts";
+import { openProvider } from "../../orders/workers/provider.ts";
 import { prepareMesh, type WholeMesh } from "../mesh/whole-mesh.ts";
 import { startPostgres, type TestPostgres } from "../projections/server.ts";
 
@@ -34,14 +34,10 @@ export async function startRegion(): Promise<TestRegion> {
   const database = await postgres.createMigrated();
   const keys = await ensureTokenKeys(mesh.dir);
   const ledgerFile = join(mesh.dir, "provider", "ledger.ndjson");
-  const tenants = mesh.mesh.tenants.map(({ name }) => name);
-  const connections = await Promise.all(
-    tenants.map(async (tenant) => ({
-      tenant,
-      connection: stack.use(await mesh.connect(tenant, "us-east", "payment")),
-    })),
-  );
-  stack.use(await startProvider({ connections, ledgerFile, logger: silent }));
+  const provider = stack.use(await openProvider({ ledgerFile, logger: silent }));
+  for (const { name } of mesh.mesh.tenants) {
+    provider.serve(name, stack.use(await mesh.connect(name, "us-east", "payment")));
+  }
   const opened = stack.move();
 
   return {

@@ -5,7 +5,7 @@ import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
 import type { LedgerLine } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
-import { startProvider } from "../../orders/workers/provider.ts";
+import { openProvider } from "../../orders/workers/provider.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
 import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
 import type { EventStore } from "../../store/event-store.ts";
@@ -57,11 +57,8 @@ export async function openWorkshop(): Promise<Workshop> {
     process,
     async provider() {
       const connection = await connect("provider");
-      const provider = await startProvider({
-        connections: [{ tenant: "acme", connection }],
-        ledgerFile,
-        logger: silent,
-      });
+      const provider = await openProvider({ ledgerFile, logger: silent });
+      provider.serve("acme", connection);
       return {
         async [Symbol.asyncDispose]() {
           await provider[Symbol.asyncDispose]();
