@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { readSettings, type Settings } from "../mesh/settings.ts";
 import type { Mesh, Region, Tenant } from "../mesh/topology.ts";
 import { readMesh } from "../mesh/topology.ts";
 import { CliError } from "./error.ts";
-import { readSettings, type Settings } from "./settings.ts";
 
 /** What a process of a region can do; one process may do all of it. */
 export const roles = ["gateway", "store", "projector", "payment", "review"] as const;
@@ -38,45 +38,43 @@ export type LogLevel = (typeof logLevels)[number];
 
 const anyPort = { min: 0, max: 65_535 };
 
-/** Reads and checks everything before anything is opened. Throws CliError (or mesh's own error) naming file and setting. */
-export function loadRegionConfig(file: string, overlay: NodeJS.ProcessEnv): RegionConfig {
-  const settings = readSettings(readText(file), file, overlay);
-  const meshFile = resolve(dirname(file), settings.text("mesh", "mesh.toml"));
+/** Reads and checks everything before anything is opened. Throws MeshError or CliError "configuration" naming file and setting. */
+export function loadRegionConfig(file: string, environment: NodeJS.ProcessEnv): RegionConfig {
+  return readSettings(readText(file), file, (settings) => readRegion(settings, file), environment);
+}
+
+function readRegion(settings: Settings, file: string): RegionConfig {
+  const here = (path: string) => resolve(dirname(file), path);
+  const meshFile = here(settings.text("mesh", "mesh.toml"));
   const mesh = readMesh(readText(meshFile), meshFile);
   const name = settings.text("region");
   const region = mesh.regions.find((one) => one.name === name);
   if (region === undefined) {
     throw new CliError("configuration", `${file}: region ${name} is not in ${meshFile}: ${names(mesh.regions)}`);
   }
-  const config = readRegion(settings, file, mesh, region);
-  settings.end();
-  return config;
-}
-
-function readRegion(settings: Settings, file: string, mesh: Mesh, region: Region): RegionConfig {
-  const here = (path: string) => resolve(dirname(file), path);
-  const nats = settings.section("nats");
-  const database = settings.section("database");
-  const http = settings.section("http");
-  const grpc = settings.section("grpc");
-  const admin = settings.section("admin");
+  const { host, client } = region;
   return {
     file,
     region,
     mesh,
     tenants: mesh.tenants,
-    roles: readRoles(settings.texts("roles", roles).join(","), file),
-    nats: {
-      servers: nats.texts("servers", [`nats://${region.host}:${region.client}`]),
+    roles: new Set(settings.texts("roles", roles, roles)),
+    nats: settings.section("nats", (nats) => ({
+      servers: nats.texts("servers", [`nats://${host}:${client}`]),
       credentials: here(nats.text("credentials", "credentials")),
-    },
-    database: { url: database.text("url"), connections: database.integer("connections", 6, { min: 2, max: 100 }) },
-    http: address(http, region.host, region.http),
-    grpc: address(grpc, region.host, region.grpc),
-    open: readOpen(settings.section("open"), file, mesh, region),
-    admin: address(admin, "127.0.0.1", region.admin),
-    tokens: { publicKey: here(settings.section("tokens").text("public_key", "keys/tokens.public.jwk")) },
-    log: { level: settings.section("log").oneOf("level", "info", logLevels) },
+    })),
+    database: settings.section("database", (database) => ({
+      url: database.text("url"),
+      connections: database.integer("connections", { min: 2, max: 100 }, 6),
+    })),
+    http: settings.section("http", (http) => readAddress(http, host, region.http)),
+    grpc: settings.section("grpc", (grpc) => readAddress(grpc, host, region.grpc)),
+    open: settings.section("open", (open) => readOpen(open, file, mesh, region)),
+    admin: settings.section("admin", (admin) => readAddress(admin, "127.0.0.1", region.admin)),
+    tokens: settings.section("tokens", (tokens) => ({
+      publicKey: here(tokens.text("public_key", "keys/tokens.public.jwk")),
+    })),
+    log: settings.section("log", (log) => ({ level: log.oneOf("level", logLevels, "info") })),
   };
 }
 
@@ -90,26 +88,13 @@ function readOpen(settings: Settings, file: string, mesh: Mesh, region: Region):
   return {
     enabled,
     tenant,
-    http: { host, port: settings.integer("http_port", region.openHttp, anyPort) },
-    grpc: { host, port: settings.integer("grpc_port", region.openGrpc, anyPort) },
+    http: { host, port: settings.integer("http_port", anyPort, region.openHttp) },
+    grpc: { host, port: settings.integer("grpc_port", anyPort, region.openGrpc) },
   };
 }
 
-function address(settings: Settings, host: string, port: number): Address {
-  return { host: settings.text("host", host), port: settings.integer("port", port, anyPort) };
-}
-
-/** "gateway,store" → the set. Throws CliError that names the one it does not know. */
-export function readRoles(text: string, where: string): ReadonlySet<Role> {
-  const chosen = new Set<Role>();
-  for (const name of text.split(",")) {
-    const role = roles.find((one) => one === name.trim());
-    if (role === undefined) {
-      throw new CliError("configuration", `${where}: "${name}" is not a role; there are ${roles.join(", ")}`);
-    }
-    chosen.add(role);
-  }
-  return chosen;
+function readAddress(settings: Settings, host: string, port: number): Address {
+  return { host: settings.text("host", host), port: settings.integer("port", anyPort, port) };
 }
 
 export function readText(file: string): string {

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
-import { CliError, exitCodes } from "./error.ts";
+import { exitCodes } from "./error.ts";
 
 /** Every command loads its own modules when it runs: `--help` is quick, and a broken part breaks only its command. */
 export async function runProgram(words: readonly string[]): Promise<void> {
@@ -105,13 +105,4 @@ function addTools(root: Command): void {
     .description("batches of the log on stdin to JSON lines, one an event")
     .addHelpText("after", '\nFor the nats command: nats stream get orders_us-east_1 7 --translate "meridian decode"')
     .action(async () => (await import("./commands/decode.ts")).runDecode());
-}
-
-/** "a,b" → ["a", "b"]; throws when one is not among those allowed. */
-export function readList<T extends string>(text: string, allowed: readonly T[], option: string): T[] {
-  return text.split(",").map((name) => {
-    const found = allowed.find((one) => one === name.trim());
-    if (found === undefined) throw new CliError("usage", `${option}: "${name}" is not one of ${allowed.join(", ")}`);
-    return found;
-  });
 }

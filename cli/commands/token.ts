@@ -1,7 +1,7 @@
 import { mintToken, scopes } from "../../gateway/tokens.ts";
 import { readText } from "../config.ts";
 import { CliError } from "../error.ts";
-import { readList } from "../program.ts";
+import { readList } from "../read-list.ts";
 
 export interface TokenWords {
   readonly tenant: string;

@@ -1,14 +1,16 @@
-import { loadRegionConfig, readRoles } from "../config.ts";
+import { loadRegionConfig, roles } from "../config.ts";
 import { describeError } from "../error.ts";
 import { limits } from "../limits.ts";
 import { createLogger, type ProcessLogger } from "../logger.ts";
+import { readList } from "../read-list.ts";
 import { guardRejections } from "../rejections.ts";
 import { openRegion } from "../up.ts";
 
 /** Runs a region's process until SIGTERM or SIGINT. */
 export async function runUp(options: { config: string; roles?: string }): Promise<void> {
   const given = loadRegionConfig(options.config, process.env);
-  const config = options.roles === undefined ? given : { ...given, roles: readRoles(options.roles, "--roles") };
+  const config =
+    options.roles === undefined ? given : { ...given, roles: new Set(readList(options.roles, roles, "--roles")) };
   const logger = createLogger({ name: config.region.name, level: config.log.level });
   guardRejections(logger);
   await runUntilStopped(logger, (signal) => openRegion(config, logger, signal));

@@ -33,7 +33,7 @@ test("the shipped files say nothing but the defaults, and every setting stands i
 
 test("a setting that is not known is refused by name, with its file and what there is", () => {
   expect(() => load(`${minimal}\n[http]\nprot = 1\n`)).toThrow(
-    /region\.toml: http\.prot is not a setting; here are: host, port/,
+    /region\.toml, line 6: http\.prot is not a setting; there are host, port/,
   );
   expect(() => load(`colour = "red"\n${minimal}`)).toThrow(/colour is not a setting/);
 });
@@ -42,11 +42,13 @@ test("a value that breaks its rule is refused with the rule and the value", () =
   expect(() => load(`${minimal}\n[http]\nport = 70000\n`)).toThrow(
     "http.port must be a whole number from 0 to 65535, not 70000",
   );
-  expect(() => load(`roles = ["gatway"]\n${minimal}`)).toThrow('"gatway" is not a role; there are gateway, store');
+  expect(() => load(`roles = ["gatway"]\n${minimal}`)).toThrow(
+    'roles must be a list of gateway, store, projector, payment, review, not ["gatway"]',
+  );
   expect(() => load('region = "mars"\n[database]\nurl = "x"')).toThrow(
     /region mars is not in .*mesh\.toml: us-east, eu-west, ap-south/,
   );
-  expect(() => load('region = "us-east"\n')).toThrow("database.url is missing");
+  expect(() => load('region = "us-east"\n')).toThrow("database.url must be a text, not missing");
   expect(() => load(`${minimal}\n[open]\nenabled = true\ntenant = "nobody"\n`)).toThrow(
     "open.tenant nobody is not a tenant: acme, globex",
   );
@@ -64,5 +66,9 @@ test("the environment stands above the file", () => {
   expect([...config.roles]).toEqual(["gateway", "store"]);
   expect(() => load(minimal, { MERIDIAN_HTTP_PORT: "many" })).toThrow(
     'http.port must be a whole number from 0 to 65535, not "many"',
+  );
+  expect(load(minimal, { MERIDIAN_OPEN_ENABLED: "true" }).open.enabled).toBe(true);
+  expect(() => load(minimal, { MERIDIAN_OPEN_ENABLED: "yes" })).toThrow(
+    'open.enabled must be true or false, not "yes"',
   );
 });
