@@ -11,7 +11,14 @@ import type {
   SubscribeOptions,
 } from "../../store/event-store.ts";
 import { checkStreamId, mintId, parseTag, streamCategory } from "../../store/ids.ts";
+import { clockSkewMsMax } from "../../store/limits.ts";
+import { Pending } from "../../store/pending.ts";
 import type { Position } from "../../store/position.ts";
+import { createRegions } from "../../store/regions.ts";
+
+/** As the demo's logs; here all events stand in the first. */
+const shards = 4;
+const nobody = () => {};
 
 export const regions = [
   { name: "us-east", tag: "use" },
@@ -38,24 +45,20 @@ export interface MemoryStore extends EventStore {
 }
 
 export function createMemoryStore(region: string, defaultRegion: string, logs = createMemoryLogs()): MemoryStore {
-  const tags = new Set(regions.map(({ tag }) => tag));
-  const taggedHome = (stream: string): string | undefined => {
-    const tag = parseTag(stream, tags, 256);
-    return regions.find((each) => each.tag === tag?.tag)?.name;
-  };
-  const homeOf = (stream: string, given?: string): string => {
-    const home = taggedHome(stream);
-    if (home !== undefined && given !== undefined && home !== given) {
-      throw new StoreError("invalid", `stream "${stream}" is at home in ${home}, not in ${given}`, { field: "home" });
-    }
-    return home ?? given ?? defaultRegion;
-  };
+  const homes = createRegions({ regions, defaultRegion });
+
+  /** As a log does: an id that looks minted names a shard that there is, and no time to come. */
+  function checkMinted(stream: string): void {
+    const tag = parseTag(stream, homes.tags, shards);
+    if (tag === undefined || tag.timeMs - Date.now() <= clockSkewMsMax) return;
+    throw new StoreError("invalid", `stream id "${stream}" was minted in the future`, { field: "stream" });
+  }
 
   function streamOf(home: string, stream: string): RecordedEvent[] {
     return logs.events.filter((event) => event.home === home && event.stream === stream);
   }
 
-  function record(home: string, stream: string, event: NewEvent, revision: number): RecordedEvent {
+  function record(home: string, stream: string, event: NewEvent, revision: number, digest: bigint): RecordedEvent {
     const sequence = logs.events.length + 1;
     const recorded: RecordedEvent = {
       contentType: "",
@@ -71,7 +74,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
       home,
       stream,
       revision,
-      digest: event.digest ?? digestOf(event),
+      digest,
       recordedUs: Date.now() * 1000 + (sequence % 1000),
       position: positionOf(home, sequence),
     };
@@ -82,28 +85,35 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
   const store: MemoryStore = {
     logs,
     subscriptions: 0,
-    homeOf,
-    taggedHome,
-    mint: () => mintId(regions.find((each) => each.name === region)!.tag, 0, Date.now()),
+    homeOf: homes.homeOf,
+    taggedHome: homes.taggedHome,
+    mint: () => mintId(homes.tagOf(region), 0, Date.now()),
     async append(request: AppendRequest): Promise<AppendResult> {
       if (store.failWith !== undefined) throw store.failWith;
       const { stream, events } = request;
       checkStreamId(stream);
-      if (events.length === 0) throw new StoreError("invalid", "an append has no event", { field: "events" });
-      const home = homeOf(stream, request.home);
+      const home = homes.homeOf(stream, request.home);
+      checkMinted(stream);
+      // Checks and digests as an owner's; nothing of it waits here.
+      const { events: packed } = new Pending(request, {}, 0, nobody, nobody);
       const before = streamOf(home, stream);
       const known = events.map((event) => before.find((each) => each.id === event.id));
       const found = known.filter((event) => event !== undefined);
-      if (found.length > 0) return answer(home, repeatOf(stream, events, found), true);
+      if (found.length > 0) return answer(home, repeatOf(stream, packed, found), true);
       checkExpected(stream, request.expected, before.length - 1);
-      const recorded = events.map((event, at) => record(home, stream, event, before.length + at));
+      const recorded = events.map((event, at) => record(home, stream, event, before.length + at, packed[at]!.digest));
       logs.changed.resolve();
       logs.changed = Promise.withResolvers<void>();
       return answer(home, recorded, false);
     },
     async *readStream(stream: string, options: ReadOptions = {}) {
       checkStreamId(stream);
-      const events = streamOf(homeOf(stream, options.home), stream);
+      const events = streamOf(homes.homeOf(stream, options.home), stream);
+      for (const position of options.minPositions ?? []) {
+        if (regions.some(({ name }) => isOf(position, name))) continue;
+        const details = { field: "min_position" };
+        throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", details);
+      }
       if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });
       const from = options.from ?? 0;
       yield* events.slice(from, from + (options.limit ?? Number.POSITIVE_INFINITY));
@@ -122,6 +132,10 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
 
 async function* follow(logs: MemoryLogs, options: SubscribeOptions, home: string): AsyncIterable<Notice> {
   const { signal } = options;
+  for (const position of options.from === "end" ? [] : (options.from ?? [])) {
+    if (isOf(position, home) && position.sequence <= logs.events.length) continue;
+    throw new StoreError("invalid", "a position to resume from is not in the log", { field: "from" });
+  }
   const start =
     options.from === "end" ? logs.events.length : Math.max(0, ...(options.from ?? []).map((p) => p.sequence));
   const stand = logs.events.length;
@@ -148,16 +162,11 @@ function wanted(event: RecordedEvent, { streams, categories, types }: SubscribeO
   return types === undefined || types.includes(event.type);
 }
 
-function repeatOf(
-  stream: string,
-  sent: readonly NewEvent[],
-  found: readonly RecordedEvent[],
-): readonly RecordedEvent[] {
+function repeatOf(stream: string, sent: Pending["events"], found: readonly RecordedEvent[]): readonly RecordedEvent[] {
   const refuse = (why: string) => new StoreError("already-exists", `cannot append to ${stream}: ${why}`, { stream });
   if (found.length < sent.length) throw refuse("only some of its event ids were recorded before");
   for (const [at, event] of sent.entries()) {
-    if (found[at]!.digest !== (event.digest ?? digestOf(event)))
-      throw refuse(`event id "${event.id}" has other content`);
+    if (found[at]!.digest !== event.digest) throw refuse(`event id "${event.id}" has other content`);
     if (found[at]!.revision !== found[0]!.revision + at) throw refuse("its event ids stood in another order");
   }
   return found;
@@ -190,6 +199,6 @@ export function positionOf(home: string, sequence: number): Position {
   return { log, shard: 0, sequence, index: 0 };
 }
 
-function digestOf(event: NewEvent): bigint {
-  return createHash("sha256").update(`${event.id} ${event.type} `).update(event.data).digest().readBigUInt64BE(0);
+function isOf(position: Position, home: string): boolean {
+  return Buffer.compare(position.log, positionOf(home, 0).log) === 0;
 }

@@ -1,0 +1,47 @@
+import { expect, test } from "bun:test";
+import type { EventStore } from "../../store/event-store.ts";
+import { createMemoryStore } from "../gateway/memory-store.ts";
+import { startNats } from "../mesh/server.ts";
+import { conformance } from "./conformance.ts";
+import { event, openRegion } from "./region.ts";
+
+conformance("the memory store of the gateway's tests", async () => ({
+  store: createMemoryStore("us-east", "us-east"),
+  async [Symbol.asyncDispose]() {},
+}));
+
+conformance("a store that owns its shards", async () => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startNats());
+  const region = stack.use(await openRegion(server.url));
+  const { store } = stack.use(await region.process());
+  const opened = stack.move();
+  return { store, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+});
+
+/** Appends to so many streams that every shard has an owner. */
+async function claimAll(store: EventStore): Promise<void> {
+  const streams = Array.from({ length: 32 }, (_, i) => `claim-${i}`);
+  const claimed = streams.map((stream) => store.append({ stream, expected: "any", events: [event("a")] }));
+  const results = await Promise.all(claimed);
+  expect(new Set(results.map(({ position }) => position.shard)).size).toBe(4);
+}
+
+let states: unknown[] = [];
+conformance("a store whose shards another process owns", async () => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startNats());
+  const region = stack.use(await openRegion(server.url));
+  const owner = stack.use(await region.process());
+  await claimAll(owner.store);
+  const { store } = stack.use(await region.process());
+  stack.defer(() => {
+    states = Object.values(store.status()).flatMap((shards) => shards.map((shard) => ({ ...shard })));
+  });
+  const opened = stack.move();
+  return { store, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+});
+
+test("the other process owned every shard to the end, so that all of it was forwarded", () => {
+  expect(states).toMatchObject(Array.from({ length: 4 }, (_, shard) => ({ shard, state: "follower", epoch: 0 })));
+});
