@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
+import { type ProcessId, startTime } from "../../orders/workers/process-id.ts";
 import { CliError, describeError } from "../error.ts";
 import { limits } from "../limits.ts";
-import { type ProcessId, startTime } from "./process-id.ts";
 
 export interface ProcessSpec {
   readonly name: string;

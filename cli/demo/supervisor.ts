@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { isAlive, type ProcessId, signalProcess } from "../../orders/workers/process-id.ts";
 import { CliError } from "../error.ts";
 import { limits } from "../limits.ts";
 import { writeFileAtomic } from "../write-file.ts";
-import { isAlive, type ProcessId, signalProcess } from "./process-id.ts";
 import { type ProcessReport, type ProcessSpec, type Supervised, supervise } from "./supervised.ts";
 import { startWarden } from "./warden.ts";
 

@@ -3,7 +3,7 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OrderError } from "../error.ts";
 import type { PaymentAnswer, PaymentRequest, RefusalReason } from "../payments.ts";
-import { lockFile } from "./lock-file.ts";
+import { type Locking, lockFile } from "./lock-file.ts";
 
 /**
  * The simulated provider's books: one JSON object a line, appended, never changed. A line is on disk (fdatasync, many
@@ -37,17 +37,29 @@ interface Entry {
 
 export async function openLedger({ file, declines }: LedgerOptions): Promise<Ledger> {
   await mkdir(dirname(file), { recursive: true });
-  const unlock = await lockFile(`${file}.lock`);
+  const lock = lockLedger(`${file}.lock`);
   let handle: FileHandle | undefined;
   try {
     handle = await open(file, "a+");
     const lines = await recover(handle, file);
-    return createLedger(handle, lines, declines, unlock);
+    return createLedger(handle, lines, declines, lock);
   } catch (error) {
     await handle?.close();
-    await unlock();
+    lock[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Two processes with the same books would both answer for a key that is new to them. */
+function lockLedger(file: string): Disposable {
+  let locking: Locking;
+  try {
+    locking = lockFile(file);
+  } catch (cause) {
+    throw new OrderError("ledger", `cannot lock ${file}`, { cause });
+  }
+  if ("lock" in locking) return locking.lock;
+  throw new OrderError("ledger", `${file} is held by process ${locking.holder.pid}, which is running: stop it first`);
 }
 
 /** Reads the books, and cuts off a torn last line. */
@@ -75,7 +87,7 @@ function createLedger(
   handle: FileHandle,
   recovered: readonly LedgerLine[],
   declines: (orderId: string) => boolean,
-  unlock: () => Promise<void>,
+  lock: Disposable,
 ): Ledger {
   const entries = new Map<string, Entry>();
   const writer = createWriter(handle);
@@ -111,7 +123,7 @@ function createLedger(
     async [Symbol.asyncDispose]() {
       await writer.close();
       await handle.close();
-      await unlock();
+      lock[Symbol.dispose]();
     },
   };
 }

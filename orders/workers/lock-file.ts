@@ -1,46 +1,80 @@
-import { readFileSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { OrderError } from "../error.ts";
+import { randomBytes } from "node:crypto";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { isAlive, type ProcessId, startTime } from "./process-id.ts";
+
+/** The lock, until it is disposed of; or who has it. */
+export type Locking = { readonly lock: Disposable } | { readonly holder: ProcessId };
 
 /**
- * One process at a time: the file names its holder. A holder that is gone leaves the file behind, so a process number
- * alone is not enough (containers begin counting anew): where the system tells when a process started, that counts too.
+ * One process at a time: the file names its holder, who is alive. It is made by a link, which fails where the name
+ * exists and never shows an empty file.
+ *
+ * A holder that is gone leaves it behind. Whoever takes it over holds `FILE.takeover`, a lock of the same kind, looks
+ * again, and puts its own file in the old one's place in one step. So the name is free at no moment, and of two that
+ * found the same dead holder the second finds the first. Throws what the file system throws.
  */
-export async function lockFile(file: string): Promise<() => Promise<void>> {
-  const own = identify(process.pid)!;
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      await writeFile(file, own, { flag: "wx" });
-      return () => rm(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-        throw new OrderError("ledger", `cannot lock ${file}`, { cause: error });
-      }
+export function lockFile(file: string): Locking {
+  const own: ProcessId = { pid: process.pid, started: startTime(process.pid) ?? "unknown" };
+  for (;;) {
+    if (make(file, own)) return held(file, own);
+    const found = read(file);
+    if (found === "none") continue; // given back just now
+    if (found !== "damaged" && isAlive(found)) return { holder: found };
+    const takeover = lockFile(`${file}.takeover`);
+    if ("holder" in takeover) return takeover;
+    using _ = takeover.lock;
+    // Only the dead holder, and whoever has the takeover, could have changed it since.
+    if (isSame(read(file), found)) {
+      beside(file, own, (draft) => renameSync(draft, file));
+      return held(file, own);
     }
-    const holder = await readFile(file, "utf8").catch(() => "");
-    const pid = Number.parseInt(holder, 10);
-    if (holder !== own && Number.isInteger(pid) && identify(pid) === holder) {
-      throw new OrderError("ledger", `${file} is held by process ${pid}, which is running: stop it first`);
-    }
-    await rm(file, { force: true });
   }
-  throw new OrderError("ledger", `cannot lock ${file}: others take it at the same time`);
 }
 
-/** "<pid> <start time>"; undefined: no such process. */
-function identify(pid: number): string | undefined {
+function held(file: string, own: ProcessId): Locking {
+  return {
+    lock: {
+      [Symbol.dispose]() {
+        if (isSame(read(file), own)) rmSync(file, { force: true });
+      },
+    },
+  };
+}
+
+/** False: the name exists. */
+function make(file: string, own: ProcessId): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses may hold blanks; counted from 1, field 3 is the state (Z: ended), 22 the start time.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : `${pid} ${fields[19]}`;
-  } catch {
-    // No /proc: a number that answers to signal 0 must do.
-  }
-  try {
-    process.kill(pid, 0);
-    return `${pid} running`;
+    beside(file, own, (draft) => linkSync(draft, file));
+    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? `${pid} running` : undefined;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
   }
+}
+
+function beside(file: string, own: ProcessId, put: (draft: string) => void): void {
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
+  writeFileSync(draft, JSON.stringify(own));
+  try {
+    put(draft);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** "damaged": a power cut can leave a file without its content; who wrote it is gone. */
+function read(file: string): ProcessId | "none" | "damaged" {
+  try {
+    const { pid, started } = JSON.parse(readFileSync(file, "utf8")) as Partial<ProcessId>;
+    return typeof pid === "number" && typeof started === "string" ? { pid, started } : "damaged";
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT") return "none";
+    if (code === undefined) return "damaged";
+    throw error;
+  }
+}
+
+function isSame(one: ReturnType<typeof read>, other: ReturnType<typeof read>): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

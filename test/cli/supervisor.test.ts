@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockFolder } from "../../cli/demo/lock.ts";
 import { checkPorts } from "../../cli/demo/ports.ts";
-import { isAlive, startTime } from "../../cli/demo/process-id.ts";
 import type { ProcessSpec } from "../../cli/demo/supervised.ts";
 import { createSupervisor, reapLeftovers } from "../../cli/demo/supervisor.ts";
+import { isAlive, startTime } from "../../orders/workers/process-id.ts";
 import { until } from "./until.ts";
 
 const folders: string[] = [];
