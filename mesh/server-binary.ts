@@ -1,9 +1,9 @@
 /** Finds a nats-server that is new enough: durable mirrors need 2.14. */
 import { execFile } from "node:child_process";
 import { access, constants, mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { cacheFolder } from "./cache-folder.ts";
 import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
 import { type Logger, silent } from "./logger.ts";
@@ -25,19 +25,14 @@ export interface ServerBinary {
 export interface FindServerOptions {
   /** Path from the settings. What is set must work: no other way is tried then. */
   readonly setting?: string;
-  readonly cacheDir: string;
+  /** Where one that was built is kept. Default: the user's cache. */
+  readonly cacheDir?: string;
   readonly logger?: Logger;
-}
-
-/** Where programs that were built or fetched are kept between runs. */
-export function userCacheDir(): string {
-  const base = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  return join(base, "meridian", "bin");
 }
 
 /** The first that answers: setting, environment, PATH, cache, `go install`. Rejects with MeshError "no-server". */
 export async function findServer(options: FindServerOptions): Promise<ServerBinary> {
-  const { cacheDir, logger = silent } = options;
+  const { cacheDir = join(cacheFolder(process.env), "bin"), logger = silent } = options;
   const named = options.setting
     ? ([options.setting, "setting"] as const)
     : process.env[environmentName]

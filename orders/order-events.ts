@@ -1,4 +1,5 @@
 import { goOrderFacts } from "./go-order.ts";
+import { parseObject } from "./json-object.ts";
 import { isAmount } from "./money.ts";
 
 /** What the order's life needs to know of what was ordered. */
@@ -41,8 +42,6 @@ export type OrderEvent =
 
 export type OrderEventType = OrderEvent["type"];
 
-const decoder = new TextDecoder();
-
 /** A recorded event as the order's fold takes it. Undefined: a type that the fold does not know (yet). */
 export function decodeOrderEvent(
   event: { readonly type: string; readonly data: Uint8Array },
@@ -50,25 +49,16 @@ export function decodeOrderEvent(
 ): OrderEvent | undefined {
   switch (event.type) {
     case "order.created":
-      return { type: event.type, data: readFacts(parse(event.data), defaults.currency) };
+      return { type: event.type, data: readFacts(parseObject(event.data), defaults.currency) };
     case "order.payment-debited":
     case "order.payment-declined":
     case "order.payment-refunded":
     case "order.payment-voided":
     case "order.approved":
     case "order.rejected":
-      return { type: event.type, data: parse(event.data) ?? {} };
+      return { type: event.type, data: parseObject(event.data) ?? {} };
     default:
       return undefined;
-  }
-}
-
-function parse(bytes: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(bytes));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

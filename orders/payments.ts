@@ -1,4 +1,5 @@
 import { OrderError } from "./error.ts";
+import { parseObject } from "./json-object.ts";
 
 /**
  * The port to a payment provider: three verbs, each about one charge, named by its key. The key is the identity of the
@@ -50,7 +51,6 @@ export function paymentKey({ tenant, home, orderId, attempt }: PaymentKey): stri
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 const kinds: ReadonlySet<unknown> = new Set(["charge", "refund", "void"]);
 const outcomes: ReadonlySet<unknown> = new Set(["charged", "declined", "refunded", "voided", "refused"]);
 
@@ -60,7 +60,7 @@ export function encodePayment(message: PaymentRequest | PaymentAnswer): Uint8Arr
 
 /** Undefined: these bytes are no request. */
 export function decodePaymentRequest(bytes: Uint8Array): PaymentRequest | undefined {
-  const value = parse(bytes);
+  const value = parseObject(bytes);
   const texts = [value?.tenant, value?.key, value?.order_id, value?.amount, value?.currency];
   const sound = texts.every((text) => typeof text === "string" && text !== "" && text.length <= 512);
   return sound && kinds.has(value?.kind) ? (value as unknown as PaymentRequest) : undefined;
@@ -68,18 +68,9 @@ export function decodePaymentRequest(bytes: Uint8Array): PaymentRequest | undefi
 
 /** Throws OrderError "provider" when these bytes are no answer. */
 export function decodePaymentAnswer(bytes: Uint8Array): PaymentAnswer {
-  const value = parse(bytes);
+  const value = parseObject(bytes);
   if (value === undefined || !outcomes.has(value.outcome) || typeof value.reference !== "string") {
     throw new OrderError("provider", `the payment provider answered ${bytes.length} bytes that are no answer`);
   }
   return value as unknown as PaymentAnswer;
-}
-
-function parse(bytes: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(bytes));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

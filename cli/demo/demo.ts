@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { Logger } from "../../mesh/logger.ts";
-import { findServer, userCacheDir } from "../../mesh/server-binary.ts";
+import { findServer } from "../../mesh/server-binary.ts";
 import type { Mesh } from "../../mesh/topology.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { type PreparedPostgres, preparePostgres } from "../../projections/embedded.ts";
@@ -39,7 +39,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   if (reaped > 0) voice.step(`stopped ${reaped} processes that an earlier demo had left behind`);
 
   voice.heading("Meridian: three regions on this machine");
-  const binary = await findServer({ cacheDir: userCacheDir(), logger: voiceLogger(voice) });
+  const binary = await findServer({ logger: voiceLogger(voice) });
   voice.step(`nats-server ${binary.version}: ${binary.path} (${binary.source})`);
   const prepared = await prepareMesh(files, options.ports);
   await checkPorts(portsOf(prepared), "127.0.0.1");

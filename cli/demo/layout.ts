@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -6,12 +5,6 @@ import { fileURLToPath } from "node:url";
 export const projectRoot = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 export const shippedOrders = join(projectRoot, "cli", "demo", "data", "orders-10k.ndjson.gz");
-
-/** The user's cache: what is in it can be made again. */
-export function cacheFolder(environment: NodeJS.ProcessEnv): string {
-  const base = environment.XDG_CACHE_HOME ?? "";
-  return join(base.startsWith("/") ? base : join(homedir(), ".cache"), "meridian");
-}
 
 /** Where everything of one demo stands. */
 export interface Layout {

@@ -1,6 +1,7 @@
 import { isAbsolute, join, resolve } from "node:path";
+import { cacheFolder } from "../../mesh/cache-folder.ts";
 import { CliError } from "../error.ts";
-import { cacheFolder, shippedOrders } from "./layout.ts";
+import { shippedOrders } from "./layout.ts";
 import { type Runtime, readRuntime } from "./processes.ts";
 
 export interface DemoOptions {

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findServer, userCacheDir } from "../../mesh/server-binary.ts";
+import { findServer } from "../../mesh/server-binary.ts";
 
 export interface NatsServer extends AsyncDisposable {
   readonly url: string;
@@ -40,7 +40,7 @@ function isFree(port: number): Promise<boolean> {
 
 let found: Promise<string> | undefined;
 export function serverPath(): Promise<string> {
-  found ??= findServer({ cacheDir: userCacheDir() }).then((server) => server.path);
+  found ??= findServer({}).then((server) => server.path);
   return found;
 }
 
