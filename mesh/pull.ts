@@ -51,30 +51,22 @@ export async function* pull(c: Connection, o: PullOptions): AsyncGenerator<Pulle
 function openPull(c: Connection, o: PullOptions) {
   const inbox = `${replyPrefix(c.region)}.${nuid.next()}.pull`;
   const nextSubject = api.consumerNext(c.region, o.stream, o.consumer);
-  let queue: Msg[] = [];
-  let taken = 0;
+  const queue = createQueue();
   let outstanding = 0;
   let heard = monotonicMs();
   let ended: string | undefined;
-  let wake: () => void = () => {};
 
   const end = (reason: string) => {
     ended ??= reason;
-    wake();
+    queue.wake();
   };
   const ask = () => {
-    const batch = o.messagesMax - outstanding - (queue.length - taken);
+    const batch = o.messagesMax - outstanding - queue.size();
     // Half a portion, so that small requests do not follow each other.
     if (ended !== undefined || batch * 2 < o.messagesMax) return;
     outstanding += batch;
-    const body = {
-      batch,
-      max_bytes: limits.pullBytesMax,
-      expires: limits.pullExpiresMs * 1e6,
-      idle_heartbeat: limits.heartbeatMs * 1e6,
-    };
     try {
-      c.wire.nc.publish(nextSubject, encoder.encode(JSON.stringify(body)), { reply: inbox });
+      c.wire.nc.publish(nextSubject, portionOf(batch), { reply: inbox });
     } catch {
       end("the connection is closed");
     }
@@ -85,8 +77,7 @@ function openPull(c: Connection, o: PullOptions) {
       heard = monotonicMs();
       if (message.subject !== inbox) {
         outstanding = Math.max(0, outstanding - 1);
-        queue.push(message);
-        return wake();
+        return queue.put(message);
       }
       const left = portionLeft(message);
       if (left === "heartbeat") return;
@@ -111,32 +102,59 @@ function openPull(c: Connection, o: PullOptions) {
     ended: () => ended,
     take(): Pulled | undefined {
       if (o.signal.aborted) return undefined;
-      if (taken === queue.length) {
-        if (taken > 0) queue = [];
-        taken = 0;
-        if (outstanding === 0) heard = monotonicMs(); // the reader was away: silence counts from now
-        ask();
-        return undefined;
-      }
-      const message = queue[taken]!;
-      taken += 1;
-      if (taken % 64 === 0) ask();
-      return delivered(message);
+      const message = queue.take();
+      if (message === undefined && outstanding === 0) heard = monotonicMs(); // the reader was away: silence counts from now
+      ask();
+      return message === undefined ? undefined : delivered(message);
     },
-    arrival(): Promise<void> {
-      if (taken < queue.length || ended !== undefined) return Promise.resolve();
-      return new Promise((resolve) => {
-        wake = resolve;
-      });
-    },
+    arrival: (): Promise<void> => (ended === undefined ? queue.arrival() : Promise.resolve()),
     close() {
       end("closed");
       stopTimer();
       stopListening();
       o.signal.removeEventListener("abort", onAbort);
       subscription.unsubscribe();
-      if (o.unread !== undefined) for (const message of queue.slice(taken)) o.unread(message.reply ?? "");
+      if (o.unread !== undefined) for (const message of queue.rest()) o.unread(message.reply ?? "");
     },
+  };
+}
+
+function portionOf(batch: number): Uint8Array {
+  const body = {
+    batch,
+    max_bytes: limits.pullBytesMax,
+    expires: limits.pullExpiresMs * 1e6,
+    idle_heartbeat: limits.heartbeatMs * 1e6,
+  };
+  return encoder.encode(JSON.stringify(body));
+}
+
+/** What has come and was not taken yet. */
+function createQueue() {
+  let messages: Msg[] = [];
+  let taken = 0;
+  let wake: () => void = () => {};
+  return {
+    size: () => messages.length - taken,
+    put(message: Msg): void {
+      messages.push(message);
+      wake();
+    },
+    take(): Msg | undefined {
+      if (taken < messages.length) return messages[taken++];
+      if (taken > 0) messages = [];
+      taken = 0;
+      return undefined;
+    },
+    rest: () => messages.slice(taken),
+    /** Resolves when there is something to take, or at wake(). */
+    arrival: (): Promise<void> =>
+      taken < messages.length
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            wake = resolve;
+          }),
+    wake: () => wake(),
   };
 }
 

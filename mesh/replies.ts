@@ -56,11 +56,8 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
       if (error) return; // the server refuses this inbox: every request runs into its timeout
       const found = take(message.subject.slice(inbox.length));
       if (found === undefined) return;
-      if (message.data.length === 0 && message.headers?.code === 503) {
-        found.reject(new MeshError("no-responders", `nobody listens on ${found.subject}`));
-      } else {
-        found.resolve(message);
-      }
+      if (!isNobody(message)) found.resolve(message);
+      else found.reject(new MeshError("no-responders", `nobody listens on ${found.subject}`));
     },
   });
 
@@ -110,6 +107,9 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
     },
   };
 }
+
+/** The server's own answer where no one has subscribed. */
+const isNobody = (message: Msg) => message.data.length === 0 && message.headers?.code === 503;
 
 function publishError(subject: string, bytes: number, cause: unknown): MeshError {
   const code = cause instanceof NatsError ? cause.code : "";

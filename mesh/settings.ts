@@ -84,7 +84,8 @@ function lineOf(text: string, key: string): number | undefined {
   return lines.length === 1 ? lines[0] : undefined;
 }
 
-function settings(table: Table, place: Place, asked: Set<string>): Settings {
+/** How one table is asked: every key that was is noted in `asked`. */
+function askable(table: Table, place: Place, asked: Set<string>) {
   const wrong = (key: string, rule: string, value: unknown) =>
     fail(place, key, `must be ${rule}, not ${JSON.stringify(value) ?? "missing"}`);
   /** `fromText` makes of the environment's text what a file would hold. */
@@ -106,6 +107,11 @@ function settings(table: Table, place: Place, asked: Set<string>): Settings {
     if (!check(given)) throw wrong(key, rule, given);
     return given;
   }
+  return { raw, wrong, value };
+}
+
+function settings(table: Table, place: Place, asked: Set<string>): Settings {
+  const { raw, wrong, value } = askable(table, place, asked);
   return {
     raw,
     wrong,

@@ -141,6 +141,34 @@ const length: Rule = ({ text }) => {
   return lines > linesMax ? [`${lines} lines; at most ${linesMax}`] : [];
 };
 
+const functionLinesMax = 70;
+/**
+ * Found by their layout, which the formatter keeps: a function ends at the first line that begins with a bracket at the
+ * depth of its head. What is inside counts, so that a factory cannot grow without end.
+ */
+const functionLength: Rule = ({ path, text }) => {
+  if (path.startsWith("test/")) return []; // fixtures and lists of cases
+  const lines = text.split("\n");
+  const depth = (line: string) => line.length - line.trimStart().length;
+  return lines.flatMap((line, at) => {
+    if (!opensFunction.test(line) || controls.test(line)) return [];
+    const inner = depth(line);
+    let head = at;
+    // Parameters on lines of their own: the head is where their bracket opens.
+    if (/^\s*[)\]}]/.test(line)) while (head > 0 && (lines[--head]!.trim() === "" || depth(lines[head]!) > inner));
+    let end = at + 1;
+    while (end < lines.length && (lines[end]!.trim() === "" || depth(lines[end]!) > inner)) end += 1;
+    const length = end - head + 1;
+    const excused = /^\s*\/\/ long: \w/.test(lines[head - 1] ?? "");
+    if (length <= functionLinesMax || excused) return [];
+    const name = lines[head]!.trim().slice(0, 60);
+    return [`line ${head + 1}, ${length} lines: ${name}; at most ${functionLinesMax}, or "// long: why" above it`];
+  });
+};
+const opensFunction = /(?:=>|\)|\): [^=]+|\bfunction\b.*) \{$/;
+const controls =
+  /^\s*(?:\} )?(?:if|for|while|switch|catch|else|try|do|with)\b|^\s*(?:export )?(?:interface|class|type|enum)\b/;
+
 const language: Rule = ({ path, text }) => {
   if (path === self) return [];
   const code = withoutComments(text);
@@ -225,6 +253,15 @@ const rules: readonly [string, Rule, Source, Source][] = [
     length,
     { path: "store/x.ts", text: "\n".repeat(linesMax + 1) },
     { path: "store/x.ts", text: "\n".repeat(linesMax) },
+  ],
+  [
+    `functions have at most ${functionLinesMax} lines, or a reason`,
+    functionLength,
+    { path: "store/x.ts", text: `export function f(\n  a: string,\n): void {\n${"  g();\n".repeat(67)}}\n` },
+    {
+      path: "store/x.ts",
+      text: `function f() {\n${"  g();\n".repeat(68)}}\n// long: a list\nconst h = () => {\n${"  g();\n".repeat(69)}};\n`,
+    },
   ],
   [
     "no default exports, barrels, any, I-names, or imports without extension",

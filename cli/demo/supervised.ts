@@ -46,6 +46,7 @@ export interface Supervised {
   stop(): Promise<void>;
 }
 
+// long: the states of one life, each of which reads what the others set
 export function supervise(spec: ProcessSpec, options: { logFile: string; changed: () => void }): Supervised {
   const stopping = new AbortController();
   const first = Promise.withResolvers<void>();

@@ -75,25 +75,7 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
       });
     },
 
-    async settled(loads, signal) {
-      let last = "";
-      let movedMs = performance.now();
-      for (;;) {
-        signal.throwIfAborted();
-        const states = await Promise.all([...loads].map(([tenant, load]) => stateOf(databases, tenant, load)));
-        if (states.every(({ settled }) => settled)) return;
-        const now = JSON.stringify(states);
-        if (now !== last) movedMs = performance.now();
-        last = now;
-        if (performance.now() - movedMs > limits.stallMs) {
-          throw new CliError(
-            "failed",
-            `nothing has moved for ${limits.stallMs / 1_000} s, but not every order has come to its end in every region`,
-          );
-        }
-        await wait(limits.settleMs, undefined, { signal });
-      }
-    },
+    settled: (loads, signal) => untilSettled(databases, loads, signal),
 
     async stocks(tenant) {
       const stocks = new Map<string, Stock>();
@@ -110,6 +92,30 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
       await Promise.all([...databases.values()].map((database) => database.close()));
     },
   };
+}
+
+async function untilSettled(
+  databases: ReadonlyMap<string, Database>,
+  loads: ReadonlyMap<string, Load>,
+  signal: AbortSignal,
+): Promise<void> {
+  let last = "";
+  let movedMs = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    const states = await Promise.all([...loads].map(([tenant, load]) => stateOf(databases, tenant, load)));
+    if (states.every(({ settled }) => settled)) return;
+    const now = JSON.stringify(states);
+    if (now !== last) movedMs = performance.now();
+    last = now;
+    if (performance.now() - movedMs > limits.stallMs) {
+      throw new CliError(
+        "failed",
+        `nothing has moved for ${limits.stallMs / 1_000} s, but not every order has come to its end in every region`,
+      );
+    }
+    await wait(limits.settleMs, undefined, { signal });
+  }
 }
 
 async function stateOf(databases: ReadonlyMap<string, Database>, tenant: string, load: Load) {

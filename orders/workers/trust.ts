@@ -27,38 +27,12 @@ export interface TrustOptions {
   readonly signal: AbortSignal;
 }
 
-export function createTrust({ log, shard, store, signal }: TrustOptions): Trust {
+export function createTrust(options: TrustOptions): Trust {
+  const { log, shard, signal } = options;
   let chain = createChain(log.identity, shard, 0);
   let seen = 0;
   /** Accepted and not yet released: these may be delivered again. */
   const accepted = new Set<number>();
-
-  /** True: the store has every event of the batch, at its revision. */
-  async function isRecorded(batch: Batch): Promise<boolean> {
-    for (let at = 0; at < batch.events.length; at += limits.confirmationsAtOnce) {
-      const some = batch.events.slice(at, at + limits.confirmationsAtOnce);
-      const found = await Promise.all(some.map((event) => isEventRecorded(event)));
-      if (found.includes(false)) return false;
-    }
-    return true;
-  }
-
-  async function isEventRecorded(event: BatchEvent): Promise<boolean> {
-    const { stream, revision } = event;
-    try {
-      for await (const recorded of store.readStream(stream, {
-        home: log.name.home,
-        from: revision,
-        limit: 1,
-        signal,
-      })) {
-        return recorded.id === event.id && recorded.digest === event.digest;
-      }
-    } catch (error) {
-      if (!(error instanceof StoreError && error.code === "not-found")) throw error;
-    }
-    return false;
-  }
 
   async function readUpTo(sequence: number): Promise<string | undefined> {
     const { firstSequence } = await log.state();
@@ -75,7 +49,7 @@ export function createTrust({ log, shard, store, signal }: TrustOptions): Trust 
   async function confirm(batch: Batch, sequence: number): Promise<string | undefined> {
     // Nothing in it to act on: whether it is the owner's is of no consequence here.
     if (batch.events.length === 0) return undefined;
-    if (!(await isRecorded(batch))) return readUpTo(sequence);
+    if (!(await isRecorded(batch, options))) return readUpTo(sequence);
     if (sequence >= seen) chain = createChain(log.identity, shard, sequence);
     return undefined;
   }
@@ -101,6 +75,28 @@ export function createTrust({ log, shard, store, signal }: TrustOptions): Trust 
     },
     release: (sequence) => void accepted.delete(sequence),
   };
+}
+
+/** True: the store has every event of the batch, at its revision. */
+async function isRecorded(batch: Batch, options: TrustOptions): Promise<boolean> {
+  for (let at = 0; at < batch.events.length; at += limits.confirmationsAtOnce) {
+    const some = batch.events.slice(at, at + limits.confirmationsAtOnce);
+    const found = await Promise.all(some.map((event) => isEventRecorded(event, options)));
+    if (found.includes(false)) return false;
+  }
+  return true;
+}
+
+async function isEventRecorded(event: BatchEvent, { log, store, signal }: TrustOptions): Promise<boolean> {
+  const range = { home: log.name.home, from: event.revision, limit: 1, signal };
+  try {
+    for await (const recorded of store.readStream(event.stream, range)) {
+      return recorded.id === event.id && recorded.digest === event.digest;
+    }
+  } catch (error) {
+    if (!(error instanceof StoreError && error.code === "not-found")) throw error;
+  }
+  return false;
 }
 
 function decode(data: Uint8Array): Batch | undefined {
