@@ -16,13 +16,23 @@ export interface Unprivileged {
 /**
  * As a plain user: nothing. As root: in a user namespace in which root is called `nobody` (same process id, same rights
  * to files, so that folders of root work), else as the real `nobody`, who must be able to reach program and folder.
+ * As a user without a name, which containers have and initdb refuses: in such a namespace too.
  */
 export async function unprivileged(program: string): Promise<Unprivileged> {
-  if (process.getuid?.() !== 0) return { prefix: [], own: async () => {} };
+  const self = process.getuid?.();
+  if (self === undefined || (self !== 0 && (await works(["id", "-un"], []))))
+    return { prefix: [], own: async () => {} };
   const { uid, gid } = await nobody();
   const namespace = ["unshare", "-U", `--map-user=${uid}`, `--map-group=${gid}`, "--"];
   const failures: string[] = [];
   if (await works([...namespace, program, "--version"], failures)) return { prefix: namespace, own: async () => {} };
+  if (self !== 0) {
+    throw new ProjectionError(
+      "embedded",
+      `PostgreSQL refuses to run as user ${self}, who has no name in /etc/passwd, and cannot be given one here: ` +
+        `${failures.join("; ")}. Add a line for ${self} there, or run as a user who has a name`,
+    );
+  }
   const other = ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "--"];
   if (await works([...other, program, "--version"], failures))
     return { prefix: other, own: (dir) => give(dir, uid, gid) };
