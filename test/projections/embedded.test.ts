@@ -37,7 +37,7 @@ test("the process that is spawned is the server itself, and what it was told sur
   await postgres.restart();
   expect(await db.query("select one from kept")).toEqual([{ one: 1 }]);
   expect(await db.query("show synchronous_commit")).toEqual([{ synchronous_commit: "on" }]);
-});
+}, 60_000);
 
 test("a database's name that would need quoting is refused", async () => {
   const dir = await mkdtemp(join(tmpdir(), "meridian-postgres-"));
