@@ -35,8 +35,10 @@ export async function openProvider({ ledgerFile, logger }: ProviderOptions): Pro
       const options = { queue: "payment-provider", concurrency: limits.providerConcurrency };
       const answer = async (bytes: Uint8Array) => {
         const request = decodePaymentRequest(bytes);
-        // The account is the tenant's; what a request says of itself must agree.
-        if (request === undefined || request.tenant !== tenant) return encodePayment(malformed);
+        // The account is the tenant's; what a request says of itself must agree, and its key too: a charge or a void
+        // under another tenant's key would keep that tenant from charging its order.
+        const agrees = request?.tenant === tenant && request.key.startsWith(`${tenant}/`);
+        if (!agrees) return encodePayment(malformed);
         return encodePayment(await ledger.answer(request));
       };
       services.push(serve(connection, paymentSubject(connection.region), options, answer));
