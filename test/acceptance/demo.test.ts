@@ -8,7 +8,15 @@ import { silent } from "../../mesh/logger.ts";
 import { startTime } from "../../orders/workers/process-id.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { until } from "../cli/until.ts";
-import { demoFolder, lastLine, type RunningDemo, readEndpoints, realOrders, runDemo } from "./demo-process.ts";
+import {
+  demoFolder,
+  type Folder,
+  lastLine,
+  type RunningDemo,
+  readEndpoints,
+  realOrders,
+  runDemo,
+} from "./demo-process.ts";
 import { expectedHomes } from "./expected.ts";
 
 const program = join(import.meta.dir, "..", "..", "cli", "meridian.ts");
@@ -47,14 +55,71 @@ test(
   limitMs,
 );
 
+/** Starts a demo that stays up, and waits for its summary. */
+async function runUntilSummary(folder: Folder, ...words: string[]): Promise<RunningDemo> {
+  const demo = await runDemo(folder, ["--json", ...words]);
+  await until(
+    "the summary is there",
+    () => demo.output().out.includes('"lost"') || demo.child.exitCode !== null,
+    limitMs,
+  );
+  return demo;
+}
+
+const authorization = ({ tokens }: Endpoints, tenant: string, kind: string) => ({
+  authorization: `Bearer ${tokens[tenant]![kind]}`,
+});
+
+async function expectTokens(endpoints: Endpoints): Promise<void> {
+  const { order_id: id } = JSON.parse(lines[0]!) as { order_id: string };
+  const headers = authorization(endpoints, "acme", "read");
+  for (const region of regions) {
+    const { http } = endpoints.regions[region]!;
+    const found = await fetch(`${http}/v1/orders/${id}`, { headers });
+    expect({ region, status: found.status }).toEqual({ region, status: 200 });
+    expect(await found.json()).toMatchObject({ order_id: id });
+    const refused = await fetch(`${http}/v1/orders`, { method: "POST", headers, body: lines[0]! });
+    expect(refused.status).toBe(403);
+    expect((await fetch(`${http}/v1/orders/${id}`)).status).toBe(401);
+  }
+}
+
+/** kill -9 of a region's process: it comes back, says so, and takes orders again. */
+async function expectRevival(folder: Folder): Promise<void> {
+  const endpoints = readEndpoints(folder);
+  const before = endpoints.processes.find(({ name }) => name === "eu-west")!;
+  process.kill(before.pid, "SIGKILL");
+  await until(
+    "eu-west runs again",
+    () => {
+      const now = readEndpoints(folder).processes.find(({ name }) => name === "eu-west")!;
+      return now.pid !== before.pid && now.state === "running" && now.restarts === 1;
+    },
+    30_000,
+  );
+  const { http } = endpoints.regions["eu-west"]!;
+  const headers = { ...authorization(endpoints, "acme", "full"), "content-type": "application/json" };
+  const known = await fetch(`${http}/v1/orders?limit=1`, { headers });
+  expect(known.status).toBe(200);
+  const order = lines.find((line) => (JSON.parse(line) as { region: string }).region === "eu-west")!;
+  const repeated = await fetch(`${http}/v1/orders`, { method: "POST", headers, body: order });
+  expect([repeated.status, repeated.headers.get("idempotency-replayed")]).toEqual([201, "true"]);
+}
+
 test(
-  "the same with the regions' processes on Deno",
+  "the same with the regions' processes on Deno, which also come back after kill -9 and end with Ctrl-C",
   async () => {
     using folder = demoFolder(lines);
-    const demo = await runDemo(folder, ["--exit", "--json", "--runtime", "deno"]);
+    const demo = await runUntilSummary(folder, "--runtime", "deno");
+    try {
+      expectSummary(demo);
+      await expectTokens(readEndpoints(folder));
+      await expectRevival(folder);
+    } finally {
+      demo.child.kill("SIGINT");
+    }
     const code = await demo.ended;
     expect({ code, errors: code === 0 ? "" : demo.output().err }).toEqual({ code: 0, errors: "" });
-    expectSummary(demo);
   },
   limitMs,
 );
@@ -65,12 +130,7 @@ let demo: RunningDemo;
 let endpoints: Endpoints;
 
 beforeAll(async () => {
-  demo = await runDemo(folder, ["--json"]);
-  await until(
-    "the summary is there",
-    () => demo.output().out.includes('"lost"') || demo.child.exitCode !== null,
-    limitMs,
-  );
+  demo = await runUntilSummary(folder);
   endpoints = readEndpoints(folder);
 }, limitMs);
 
@@ -80,26 +140,8 @@ afterAll(async () => {
   rmSync(folder.dir, { recursive: true, force: true });
 }, limitMs);
 
-const authorization = (tenant: string, kind: string) => ({
-  authorization: `Bearer ${endpoints.tokens[tenant]![kind]}`,
-});
-
-test("endpoints.json leads to every gateway: an order is there in all three, and a token does what its scope says", async () => {
-  const { order_id: id } = JSON.parse(lines[0]!) as { order_id: string };
-  for (const region of regions) {
-    const { http } = endpoints.regions[region]!;
-    const found = await fetch(`${http}/v1/orders/${id}`, { headers: authorization("acme", "read") });
-    expect({ region, status: found.status }).toEqual({ region, status: 200 });
-    expect(await found.json()).toMatchObject({ order_id: id });
-    const refused = await fetch(`${http}/v1/orders`, {
-      method: "POST",
-      headers: authorization("acme", "read"),
-      body: lines[0]!,
-    });
-    expect(refused.status).toBe(403);
-    expect((await fetch(`${http}/v1/orders/${id}`)).status).toBe(401);
-  }
-});
+test("endpoints.json leads to every gateway: an order is there in all three, and a token does what its scope says", () =>
+  expectTokens(endpoints));
 
 test("endpoints.json leads to every database, which holds what the orders say, of both tenants", async () => {
   const homes = expectedHomes(lines);
@@ -153,21 +195,7 @@ test("an observer's credentials read the log, which meridian decode shows as ord
   }
 });
 
-test("a process that is killed comes back, and endpoints.json shows it", async () => {
-  const before = endpoints.processes.find(({ name }) => name === "eu-west")!;
-  process.kill(before.pid, "SIGKILL");
-  await until(
-    "eu-west runs again",
-    () => {
-      const now = readEndpoints(folder).processes.find(({ name }) => name === "eu-west")!;
-      return now.pid !== before.pid && now.state === "running" && now.restarts === 1;
-    },
-    30_000,
-  );
-  const { http } = endpoints.regions["eu-west"]!;
-  const answer = await fetch(`${http}/v1/orders?limit=1`, { headers: authorization("acme", "read") });
-  expect(answer.status).toBe(200);
-}, 60_000);
+test("a process that is killed comes back, and endpoints.json shows it", () => expectRevival(folder), 60_000);
 
 test("a second demo in the same folder is refused in one clear line", () => {
   const second = spawnSync(process.execPath, [program, "demo", "--dir", folder.dir, "--exit"], { encoding: "utf8" });
