@@ -1,3 +1,4 @@
+import { isObject, parseJson } from "../orders/json-object.ts";
 import type { OrderRow } from "../projections/queries.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { formatPosition } from "../store/position.ts";
@@ -41,9 +42,9 @@ export function eventDocument(event: RecordedEvent): Record<string, unknown> {
 function payload(event: RecordedEvent): Record<string, unknown> {
   if (event.contentType === "" || event.contentType === "application/json") {
     try {
-      return { data: JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(event.data)) };
+      return { data: parseJson(new TextDecoder("utf-8", { fatal: true }).decode(event.data)) };
     } catch {
-      // Said to be JSON, but is not: shown as the bytes that it is.
+      // Said to be JSON, but is not, or nests deeper than a writer of JSON goes: shown as the bytes that it is.
     }
   }
   return { data_base64: Buffer.from(event.data).toString("base64") };
@@ -51,8 +52,8 @@ function payload(event: RecordedEvent): Record<string, unknown> {
 
 function asObject(text: string): object {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+    const value = parseJson(text);
+    return isObject(value) ? value : {};
   } catch {
     return {};
   }

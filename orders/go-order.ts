@@ -1,4 +1,6 @@
 import { scaleOf } from "./currency.ts";
+import { isObject, parseJson } from "./json-object.ts";
+import { isObject, parseJson } from "./json-object.ts";
 import { limits } from "./limits.ts";
 import type { OrderFacts } from "./order-events.ts";
 import type { OrderItem } from "./order-schema.ts";
@@ -58,7 +60,7 @@ export function priceText(price: unknown): string | undefined {
 export function fromGoOrder(text: string): string | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return undefined;
   }
@@ -92,27 +94,39 @@ export function goPointer(error: FieldError): FieldError {
 
 /**
  * What the Go system answers and shows: the order as it stands in the log (data of `order.created`), and its status.
- * An order that a Go client recorded by itself is in that shape already.
+ * An order that a Go client recorded by itself is in that shape already. Any text is taken: it may be a stranger's.
  */
 export function toGoOrder(created: string, status: string): GoOrder {
-  const order = JSON.parse(created) as Record<string, unknown>;
+  const order = objectOf(created);
   if (Array.isArray(order.order_items)) return { ...(order as unknown as GoOrder), status: toGoStatus(status) };
-  const items = Array.isArray(order.items) ? (order.items as OrderItem[]) : [];
+  const items = Array.isArray(order.items) ? (order.items as Partial<OrderItem>[]).filter(isObject) : [];
   return {
-    order_id: String(order.order_id ?? ""),
-    customer_id: String(order.customer_id ?? ""),
-    restaurant_id: String(order.restaurant_id ?? ""),
+    order_id: textOf(order.order_id),
+    customer_id: textOf(order.customer_id),
+    restaurant_id: textOf(order.restaurant_id),
     status: toGoStatus(status),
-    created_on: String(order.created_at ?? ""),
-    amount: Number(order.amount),
+    created_on: textOf(order.created_at),
+    amount: Number(textOf(order.amount)),
     order_items: items.map((item) => ({
-      code: item.product_code,
-      name: item.name,
-      unit_price: Number(item.unit_price),
-      quantity: item.quantity,
+      code: textOf(item.product_code),
+      name: textOf(item.name),
+      unit_price: Number(textOf(item.unit_price)),
+      quantity: typeof item.quantity === "number" ? item.quantity : 0,
     })),
   };
 }
+
+function objectOf(text: string): Record<string, unknown> {
+  try {
+    const value = parseJson(text);
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Never String(value): an object with a "toString" of its own makes that throw. */
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 const pricePattern = new RegExp(`^\\d{1,${limits.priceIntegerDigits}}(\\.\\d{1,${limits.priceFractionDigits}})?$`);
 
@@ -123,7 +137,9 @@ export function goOrderFacts(order: Record<string, unknown>, currency: string): 
   const sound = items.every(
     (item) =>
       typeof item?.product_code === "string" &&
-      pricePattern.test(String(item.unit_price)) &&
+      // A list of one text reads like that text wherever it is made a text of.
+      typeof item.unit_price === "string" &&
+      pricePattern.test(item.unit_price) &&
       Number.isInteger(item.quantity) &&
       item.quantity! > 0 &&
       item.quantity! <= limits.quantity,
@@ -134,11 +150,7 @@ export function goOrderFacts(order: Record<string, unknown>, currency: string): 
   return {
     amount,
     currency,
-    quantityMax: Math.max(...items.map((item) => item.quantity!)),
+    quantityMax: items.reduce((most, item) => Math.max(most, item.quantity!), 0),
     productCodes: items.map((item) => item.product_code!),
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

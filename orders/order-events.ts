@@ -42,24 +42,39 @@ export type OrderEvent =
 
 export type OrderEventType = OrderEvent["type"];
 
-/** A recorded event as the order's fold takes it. Undefined: a type that the fold does not know (yet). */
+/** A recorded event as the order's fold takes it. Undefined: a type that the fold does not know (yet). Never throws. */
 export function decodeOrderEvent(
   event: { readonly type: string; readonly data: Uint8Array },
   defaults: { readonly currency: string },
 ): OrderEvent | undefined {
   switch (event.type) {
     case "order.created":
-      return { type: event.type, data: readFacts(parseObject(event.data), defaults.currency) };
+      return { type: event.type, data: factsOf(event.data, defaults.currency) };
     case "order.payment-debited":
     case "order.payment-declined":
     case "order.payment-refunded":
     case "order.payment-voided":
     case "order.approved":
     case "order.rejected":
-      return { type: event.type, data: parseObject(event.data) ?? {} };
+      return { type: event.type, data: textsOf(event.data) };
     default:
       return undefined;
   }
+}
+
+/** A client may have appended anything: what we fail to read, whatever the reason, is no order, and holds up no other. */
+function factsOf(data: Uint8Array, currency: string): OrderFacts | undefined {
+  try {
+    return readFacts(parseObject(data), currency);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is known of payments and decisions is text; of a stranger's event only that is taken. */
+function textsOf(data: Uint8Array): PaymentData {
+  const members = Object.entries(parseObject(data) ?? {});
+  return Object.fromEntries(members.filter(([, value]) => typeof value === "string"));
 }
 
 /**

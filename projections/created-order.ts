@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { goOrderFacts } from "../orders/go-order.ts";
+import { isObject, parseJson } from "../orders/json-object.ts";
 import type { BatchEvent } from "../store/batch.ts";
 import { limits } from "./limits.ts";
 
@@ -53,11 +54,10 @@ export function readCreatedOrder(event: BatchEvent, id: string, currency: string
 function parse(data: Uint8Array): Record<string, unknown> | string {
   if (!isUtf8(data)) return "its data is not UTF-8";
   try {
-    const value: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8"));
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : "its data is not a JSON object";
+    const value = parseJson(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8"));
+    return isObject(value) ? value : "its data is not a JSON object";
   } catch {
-    return "its data is not JSON";
+    return "its data is not JSON, or nests too deep";
   }
 }
 

@@ -33,7 +33,7 @@ export function foldOrders(
       const id = orderOfStream(event.stream);
       if (id === undefined) continue;
       const change = changes.get(id) ?? { id, moves: noMoves, revision: 0, updatedUs: 0, sequence: 0, index: 0 };
-      const reason = apply(change, event, options);
+      const reason = applySafely(change, event, options);
       if (reason !== undefined) {
         alarms.push(`${printable(event.type)} at revision ${event.revision} of ${event.stream} is left out: ${reason}`);
       }
@@ -49,6 +49,15 @@ export function foldOrders(
     }
   }
   return { changes: [...changes.values()], alarms };
+}
+
+/** An event is a client's: whatever it makes us trip over, the shard goes on behind it. */
+function applySafely(change: OrderChange, event: BatchEvent, options: FoldOptions): string | undefined {
+  try {
+    return apply(change, event, options);
+  } catch (error) {
+    return `reading it failed (${error instanceof Error ? error.name : "unknown"})`;
+  }
 }
 
 /** Answers why the event is left out. */

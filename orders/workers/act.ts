@@ -28,6 +28,8 @@ export interface ActorOptions {
   readonly log: LogName;
   readonly store: Pick<EventStore, "append">;
   readonly cache: OrderCache;
+  /** An event's order was created with data that is none. */
+  readonly onNoOrder: () => void;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -39,7 +41,7 @@ export const isOrder = (stream: string): boolean => orderOfStream(stream) !== un
  * has an id derived from the event and the revision that the decision was made at. Rejects with the first thing that
  * went wrong; trying again is always safe.
  */
-export function createActor({ role, tenant, log, store, cache, logger, signal }: ActorOptions) {
+export function createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal }: ActorOptions) {
   const encoder = new TextEncoder();
 
   function toNewEvent(event: OrderEvent, cause: BatchEvent): NewEvent {
@@ -84,7 +86,11 @@ export function createActor({ role, tenant, log, store, cache, logger, signal }:
       const { state, revision: expected } = await cache.current(stream, revision);
       if (state.facts === undefined) {
         // Recorded through the event store's own interfaces: nothing in it says what to charge, and nothing ever will.
-        logger.warn({ worker: role.name, stream, type }, `${stream} was created with data that is no order`);
+        onNoOrder();
+        logger.warn(
+          { worker: role.name, alarm: "no-order", stream, type },
+          `${stream} was created with data that is no order`,
+        );
       }
       const intent = react(state, type);
       if (intent === undefined || !role.intents.has(intent.kind)) return;

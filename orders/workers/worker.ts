@@ -42,6 +42,8 @@ export interface WorkerCounts {
   /** Batches put off after an event of theirs failed for good or too often. */
   readonly putOff: number;
   readonly strays: number;
+  /** Events of orders that were created with data that is no order. */
+  readonly noOrders: number;
 }
 
 export interface Worker extends AsyncDisposable {
@@ -54,7 +56,7 @@ export function startWorker(options: WorkerOptions, createRole: (signal: AbortSi
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const role = createRole(signal);
-  const counts = { done: 0, retried: 0, putOff: 0, strays: 0 };
+  const counts = { done: 0, retried: 0, putOff: 0, strays: 0, noOrders: 0 };
   const shared = createShared({ ...options, signal }, role, counts);
   const done = Promise.all(options.shards.map((shard) => workShard(shard, shared))).then(() => {});
   return {
@@ -73,7 +75,8 @@ type Counts = { -readonly [K in keyof WorkerCounts]: WorkerCounts[K] };
 function createShared(options: WorkerOptions, role: Role, counts: Counts) {
   const { log, store, currency, signal, logger, tenant } = options;
   const cache = createOrderCache({ store, home: log.home, currency, signal });
-  const handle = createActor({ role, tenant, log, store, cache, logger, signal });
+  const onNoOrder = () => void counts.noOrders++;
+  const handle = createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal });
   const queues = createQueues(limits.ordersAtOnce);
   const fields = { worker: role.name, tenant, log: log.log, home: log.home };
   return { ...options, role, counts, cache, handle, queues, fields, logger, ahead: createGauge() };

@@ -201,3 +201,15 @@ test("a database that is away is 503; nothing of the driver's text leaves", asyn
   expect(await problemIn(response)).toMatchObject({ type: "/problems/unavailable", status: 503 });
   expect(text).not.toMatch(/10\.0\.0\.9|ECONN|meridian/);
 });
+
+test("an order and an event whose JSON nests too deep to be written again are answered all the same", async () => {
+  const harness = await createHarness();
+  const deep = `{"customer_id":"c","amount":"1.00","currency":"GBP","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  const event = { id: "deep", type: "order.created", data: Buffer.from(deep) };
+  await harness.store.append({ stream: "order-deep", expected: "any", events: [event] });
+  for (const path of ["/v1/orders/deep", "/v1/orders", "/api/orders/deep"]) {
+    expect([path, (await harness.call(path)).status]).toEqual([path, 200]);
+  }
+  const { events } = await read<{ events: object[] }>(harness, "/v1/orders/deep/events");
+  expect(events[0]).toMatchObject({ data_base64: Buffer.from(deep).toString("base64") });
+});

@@ -10,6 +10,7 @@ import {
   toGoStatus,
   toGoType,
 } from "../../orders/go-order.ts";
+import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { completeOrder, readOrder } from "../../orders/submission.ts";
 import { context } from "./data.ts";
 
@@ -111,4 +112,42 @@ test("an order that a Go client recorded by itself has facts, unless it makes no
     expect(goOrderFacts({ order_items: [wrong] }, "GBP")).toBeUndefined();
   }
   expect(goOrderFacts({ order_items: [] }, "GBP")).toBeUndefined();
+});
+
+test("a recorded order whose prices are lists, numbers without text, or objects is no order, and throws nothing", () => {
+  const item = { code: "a", quantity: 1 };
+  for (const unit_price of [["1.5"], [1.5], { toString: 1 }, 1e21, null, true]) {
+    const data = new TextEncoder().encode(JSON.stringify({ customer_id: "c", order_items: [{ ...item, unit_price }] }));
+    const decoded = decodeOrderEvent({ type: "order.created", data }, { currency: "GBP" });
+    expect(decoded).toEqual({ type: "order.created", data: undefined });
+  }
+});
+
+test("JSON that nests deeper than 32 levels becomes no order in any reader", () => {
+  const deep = (levels: number) => `${"[".repeat(levels)}"]\\""${"]".repeat(levels)}`;
+  const ours = (levels: number) =>
+    `{"customer_id":"c","currency":"GBP","amount":"1.00","items":[{"product_code":"a","quantity":1}],"x":${deep(levels)}}`;
+  const facts = (levels: number) => {
+    const data = new TextEncoder().encode(ours(levels));
+    return decodeOrderEvent({ type: "order.created", data }, { currency: "GBP" })?.data;
+  };
+  expect(facts(31)).toBeDefined();
+  for (const levels of [32, 100_000]) {
+    expect(facts(levels)).toBeUndefined();
+    expect(fromGoOrder(ours(levels))).toBeUndefined();
+    expect(toGoOrder(ours(levels), "received")).toMatchObject({ customer_id: "", order_items: [] });
+  }
+});
+
+test("a Go client is shown any recorded order, whatever is in it", () => {
+  const odd = { order_id: { toString: 1 }, amount: { valueOf: 1 }, items: [null, 1, { unit_price: { valueOf: 1 } }] };
+  const shown = toGoOrder(JSON.stringify(odd), "received");
+  expect(shown).toMatchObject({ order_id: "", order_items: [{ code: "", quantity: 0 }] });
+  expect(toGoOrder("no JSON", "received").order_items).toEqual([]);
+});
+
+test("of a stranger's payment event, only texts are taken", () => {
+  const data = new TextEncoder().encode('{"key":{"a":1},"reference":"r","amount":5}');
+  const decoded = decodeOrderEvent({ type: "order.payment-debited", data }, { currency: "GBP" });
+  expect(decoded).toEqual({ type: "order.payment-debited", data: { reference: "r" } });
 });

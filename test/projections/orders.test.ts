@@ -154,6 +154,10 @@ test("events that cannot be shown are left out with an alarm, and the shard goes
     body({ ...good, amount: "NaN" }),
     body({ ...good, amount: "9".repeat(200_000) }),
     body({ ...good, created_at: "yesterday" }),
+    body({ ...good, order_items: [{ code: "a", unit_price: ["1.5"], quantity: 1 }] }),
+    Buffer.from(
+      `{"order_id":"x","customer_id":"c","currency":"GBP","amount":"1.00","a":${"[".repeat(32)}${"]".repeat(32)}}`,
+    ),
   ];
   const alarms: string[] = [];
   const logger = { ...silent, error: (_: object, text: string) => alarms.push(text) };
