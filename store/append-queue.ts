@@ -9,7 +9,8 @@ export interface AppendQueue {
   take(offer: (pending: Pending) => boolean): void;
   /** Empties it. */
   drain(): readonly Pending[];
-  waiting(): Iterable<Pending>;
+  /** What still waits; what was settled meanwhile is let go. */
+  waiting(): readonly Pending[];
   readonly size: { readonly appends: number; readonly bytes: number; readonly events: number };
 }
 
@@ -50,6 +51,11 @@ export function createAppendQueue(): AppendQueue {
       for (const pending of all) weigh(pending, -1);
       return all.filter((pending) => !pending.settled);
     },
-    waiting: () => queue,
+    waiting() {
+      const open = queue.filter((pending) => !pending.settled);
+      if (open.length < queue.length) for (const pending of queue) if (pending.settled) weigh(pending, -1);
+      queue = open;
+      return queue;
+    },
   };
 }

@@ -15,7 +15,7 @@ import { FormatError } from "./format-error.ts";
 export interface Chain {
   /** Sequence of the last accepted batch; 0: none. */
   accepted(): number;
-  /** The batch, or why the message does not belong to the chain. */
+  /** The batch, or why the message does not belong to the chain. Throws FormatError at what only a newer reader knows. */
   next(message: StoredMessage): { batch: Batch } | { stray: string };
 }
 
@@ -34,10 +34,12 @@ export function createChain(identity: Uint8Array, shard: number, after: number):
         ? undefined
         : `it begins an epoch after ${batch.previous}, the shard is at ${seen}`;
     }
-    if (batch.kind !== kinds.events) return `it has kind ${batch.kind}, which this reader does not know`;
     if (batch.previous !== accepted) return `it follows ${batch.previous}, the shard is at ${accepted}`;
     if (epoch !== undefined && batch.epoch !== epoch) return `it has epoch ${batch.epoch}, the shard ${epoch}`;
     if (epoch === undefined && accepted === 0) return "no epoch has begun";
+    if (batch.kind !== kinds.events) {
+      throw new FormatError("version", `batch has kind ${batch.kind}, which this reader does not know`);
+    }
     return undefined;
   }
 
@@ -48,7 +50,8 @@ export function createChain(identity: Uint8Array, shard: number, after: number):
       try {
         batch = decodeBatch(message.data);
       } catch (error) {
-        if (!(error instanceof FormatError)) throw error;
+        // Written by a newer version: to pass it over would lose what is in it.
+        if (!(error instanceof FormatError) || error.code === "version" || error.code === "codec") throw error;
         seen = message.sequence;
         return { stray: `it is not a batch (${error.code}: ${error.message})` };
       }

@@ -1,13 +1,15 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Lease, Leases } from "../mesh/lease.ts";
-import type { Log } from "../mesh/log.ts";
+import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { createChain, strayAlarm } from "./chain.ts";
 import { type CodecName, frame } from "./codec.ts";
 import { backoffMs, commit } from "./commit.ts";
+import { decodeBatch } from "./decode.ts";
 import { encodeEpoch } from "./encode.ts";
 import { StoreError } from "./error.ts";
+import { FormatError } from "./format-error.ts";
 import { clockRetryMs, clockSkewMsMax, epochTriesMax } from "./limits.ts";
 import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
 
@@ -58,8 +60,10 @@ async function beginEpoch(options: ClaimOptions): Promise<number> {
   const { log, shard, owner } = options;
   for (let attempt = 1; ; attempt++) {
     // May be old where a leader was cut off: only the accepted epoch batch proves it.
-    const last = (await log.lastMessage(shard))?.sequence ?? 0;
-    const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number: 0, timeUs: Date.now() * 1000 };
+    const message = await log.lastMessage(shard);
+    const last = message?.sequence ?? 0;
+    const timeUs = Math.max(Date.now() * 1000, endOf(message));
+    const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number: 0, timeUs };
     const fate = await commit({
       log,
       shard,
@@ -89,13 +93,11 @@ async function recover(
   epoch: number,
 ): Promise<Pick<Claimed, "index" | "timeUs">> {
   const { log, shard } = options;
-  const floorMessage = archived === 0 ? undefined : await log.message(archived);
-  const index = createStreamIndex({
-    sequence: archived,
-    timeMs: floorMessage?.timeMs ?? (archived === 0 ? 0 : Date.now()),
-  });
+  const floor = archived === 0 ? undefined : await log.message(archived);
+  // By the clock that let ids in, the owner's of that time: a minted id below the floor is at most `clockSkewMsMax` younger.
+  let timeUs = floor === undefined ? (archived === 0 ? 0 : Date.now() * 1000) : endOf(floor);
+  const index = createStreamIndex({ sequence: archived, timeMs: timeUs / 1000 });
   const chain = createChain(log.identity, shard, archived);
-  let timeUs = 0;
   for await (const message of log.read(shard, { from: archived + 1, to: epoch, signal: options.signal })) {
     const next = chain.next(message);
     if (!("batch" in next)) {
@@ -103,7 +105,7 @@ async function recover(
       continue;
     }
     index.add(next.batch, message.sequence);
-    timeUs = Math.max(timeUs, next.batch.events.at(-1)?.recordedUs ?? 0, next.batch.timeUs);
+    timeUs = Math.max(timeUs, endOf(message));
     if (message.sequence === epoch) await checkClock(message.timeMs, options);
   }
   if (chain.accepted() !== epoch) {
@@ -113,6 +115,18 @@ async function recover(
     );
   }
   return { index, timeUs };
+}
+
+/** Recorded time of the last event of a message, microseconds; 0 where it is no batch. */
+function endOf(message: StoredMessage | undefined): number {
+  if (message === undefined) return 0;
+  try {
+    const batch = decodeBatch(message.data);
+    return batch.events.at(-1)?.recordedUs ?? batch.timeUs;
+  } catch (error) {
+    if (error instanceof FormatError) return 0;
+    throw error;
+  }
 }
 
 async function checkClock(brokerMs: number, { shard, signal }: ClaimOptions): Promise<void> {

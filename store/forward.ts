@@ -12,8 +12,10 @@ import {
   forwardsInFlightMax,
   forwardTimeoutMs,
   queuedAppendsMax,
+  queuedBytesMax,
 } from "./limits.ts";
 import { toAppendMessage } from "./messages.ts";
+import { packEvents } from "./pending.ts";
 
 /**
  * Sends appends to the owner of their shard: another process of this region, or any process of another region. Grouped,
@@ -40,6 +42,7 @@ interface Target {
   readonly subject: string;
   readonly region: string;
   waiting: Waiting[];
+  bytes: number;
   inFlight: number;
 }
 
@@ -85,14 +88,16 @@ export function createForwarder(connection: Connection): Forwarder {
         const subject = appendSubject(region, owner);
         let target = targets.get(subject);
         if (target === undefined) {
-          target = { subject, region, waiting: [], inFlight: 0 };
+          target = { subject, region, waiting: [], bytes: 0, inFlight: 0 };
           targets.set(subject, target);
         }
-        if (target.waiting.length >= queuedAppendsMax) {
+        if (target.waiting.length >= queuedAppendsMax || target.bytes >= queuedBytesMax) {
           const text = `${target.waiting.length} appends wait for region ${region}; try again shortly`;
           return reject(new StoreError("overloaded", text, { retryAfterMs: 1_000 }));
         }
-        const bytes = appendRequest.events.reduce((sum, event) => sum + event.data.length + 512, 256);
+        // Checked here: what its owner must refuse would only cost the way there, and spoil the request it travels in.
+        const { bytes } = packEvents(appendRequest);
+        target.bytes += bytes;
         target.waiting.push({ request: appendRequest, priority: options.priority ?? "client", bytes, resolve, reject });
         const filled = target;
         if (target.waiting.length === 1) setImmediate(() => pump(filled));
@@ -108,6 +113,7 @@ function take(target: Target): Waiting[] {
     bytes += one.bytes;
     count++;
   }
+  target.bytes -= bytes;
   return target.waiting.splice(0, count);
 }
 

@@ -62,7 +62,7 @@ export function createGroup(
     const append = accepted.length;
     const indexed = pending.events.map(({ id, digest, sent }, at) => {
       const record: Indexed = { id, revision: before + 1 + at, digest, sequence: 0, index: events.length };
-      entry.add(record);
+      index.record(entry, record);
       events.push({ stream, revision: record.revision, recordedUs: timeUs, append, digest, sent });
       return record;
     });

@@ -26,8 +26,8 @@ export const queuedAppendsMax = 10_000;
 export const queuedBytesMax = 64 << 20;
 /** Pairs of one look-up statement: 1,000 take about 18 ms . */
 export const lookUpPairsMax = 1_000;
-/** Streams in the index of one shard; about 300 bytes each. Full means refuse, never forget. */
-export const indexedStreamsMax = 2_000_000;
+/** Events in the index of one shard; about 200 bytes each. Full means refuse, never forget. */
+export const indexedEventsMax = 1_000_000;
 /** Event ids that the index keeps for one stream once the archive has them too. */
 export const indexedIdsMax = 64;
 /** A minted id's time may differ from the owner's clock by this much. */
@@ -57,7 +57,7 @@ export const sweepMs = 1_000;
 /** A generation of the index: longer than the clock skew, so that newly minted ids are never below the floor. */
 export const rotateMs = 8_000;
 /** Below this the index is too small for forgetting to be worth a look-up later. */
-export const rotateStreamsMin = 1_000;
+export const rotateEventsMin = 1_000;
 /** Up to which fill of the log's quota an append is admitted; the rest is for epochs, so that a full log can end what it began. */
 export const admittedFill = { order: 0.85, client: 0.9, worker: 0.95 } as const;
 /** How often a log is asked how full it is; in between, what this process stores is counted on. */

@@ -62,8 +62,12 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       pending.resolve(await options.forwarder.append(region, holder, pending.request, { priority: pending.priority }));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (error.code !== "no-home") return pending.reject(error);
+      const late = performance.now() > pending.deadline || options.signal.aborted;
+      if (error.code !== "no-home" || late) return pending.reject(error);
       await wait(limits.handOverRetryMs);
+      // Asked, not only watched: a change that the watch missed would be a dead end.
+      const now = await options.leases.holder(`${stream}-${shard}`).catch(() => holder);
+      shards[shard]!.seen(now);
       shards[shard]!.takeBack([pending]);
     }
   }

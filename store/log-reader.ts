@@ -40,7 +40,8 @@ export async function* followMessages(
     const next = chain.next(message);
     if ("batch" in next) yield { message, batch: next.batch };
     else {
-      options.onAlarm?.(strayAlarm(options.logger, message, next.stray));
+      const text = strayAlarm(options.logger, message, next.stray);
+      options.onAlarm?.(text);
       yield { message, batch: undefined };
     }
   }

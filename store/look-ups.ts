@@ -11,7 +11,9 @@ import type { Pending } from "./pending.ts";
 export interface LookUps {
   /** The append comes back through `answered`, or is rejected as unavailable. */
   add(pending: Pending): void;
-  size(): number;
+  /** What waits or is being asked for. */
+  readonly size: { readonly appends: number; readonly bytes: number };
+  pending(): Iterable<Pending>;
   /** Rejects what waits; what is being asked is answered or rejected when the archive has spoken. */
   close(): void;
 }
@@ -26,33 +28,40 @@ export function createLookUps(options: {
   readonly checkpoint: (sequence: number) => void;
 }): LookUps {
   let waiting: Pending[] = [];
-  let asking = 0;
+  let asked: readonly Pending[] = [];
+  const size = { appends: 0, bytes: 0 };
+
+  function weigh(appends: readonly Pending[], sign: 1 | -1): void {
+    size.appends += sign * appends.length;
+    for (const pending of appends) size.bytes += sign * pending.bytes;
+  }
 
   async function ask(): Promise<void> {
     const { taken, pairs } = take();
-    asking = taken.length;
-    try {
-      const { floor, found } = await options.archive.lookUp(options.key, options.shard, pairs);
+    asked = taken;
+    const answer = await options.archive
+      .lookUp(options.key, options.shard, pairs)
+      .catch((cause: unknown) => ({ cause }));
+    asked = [];
+    weigh(taken, -1);
+    if ("cause" in answer) unanswered(taken, answer.cause);
+    else {
       let at = 0;
       for (const pending of taken) {
-        pending.lookedUp = { floor, found: found.slice(at, at + pending.events.length) };
+        pending.lookedUp = { floor: answer.floor, found: answer.found.slice(at, at + pending.events.length) };
         at += pending.events.length;
       }
-      asking = 0;
-      options.checkpoint(floor);
+      options.checkpoint(answer.floor);
       options.answered(taken);
-    } catch (cause) {
-      asking = 0;
-      options.logger.warn({ error: cause, appends: taken.length }, "the archive did not answer a look-up");
-      const error = new StoreError(
-        "unavailable",
-        "whether these events were recorded before cannot be known now; repeat the append with the same ids",
-        { retryAfterMs: 1000 },
-        { cause },
-      );
-      for (const pending of taken) pending.reject(error);
     }
     if (waiting.length > 0) void ask();
+  }
+
+  function unanswered(appends: readonly Pending[], cause: unknown): void {
+    options.logger.warn({ error: cause, appends: appends.length }, "the archive did not answer a look-up");
+    const text = "whether these events were recorded before cannot be known now; repeat the append with the same ids";
+    const error = new StoreError("unavailable", text, { retryAfterMs: 1000 }, { cause });
+    for (const pending of appends) pending.reject(error);
   }
 
   /** As many waiting appends as one statement takes; at least one, however large. */
@@ -70,15 +79,23 @@ export function createLookUps(options: {
   }
 
   return {
+    size,
+    *pending() {
+      yield* asked;
+      yield* waiting;
+    },
     add(pending) {
+      weigh([pending], 1);
       waiting.push(pending);
       // Gathers what arrives in the same turn of the event loop.
-      if (asking === 0 && waiting.length === 1) setImmediate(() => asking === 0 && waiting.length > 0 && void ask());
+      if (asked.length === 0 && waiting.length === 1) {
+        setImmediate(() => asked.length === 0 && waiting.length > 0 && void ask());
+      }
     },
-    size: () => waiting.length + asking,
     close() {
       const error = new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
-      for (const pending of waiting) pending.reject(error);
+      for (const pending of [...asked, ...waiting]) pending.reject(error);
+      weigh(waiting, -1);
       waiting = [];
     },
   };

@@ -132,8 +132,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     taggedHome: homes.taggedHome,
     status: () => Object.fromEntries(locals.map((log) => [log.name, log.status()])),
     async [Symbol.asyncDispose]() {
-      for (const server of servers) await server[Symbol.asyncDispose]();
-      for (const log of locals) await log[Symbol.asyncDispose]();
+      // Together: what was forwarded here waits for the owners, which wait only so long.
+      await Promise.all([...servers, ...locals].map((part) => part[Symbol.asyncDispose]()));
       stop.abort(new StoreError("cancelled", "the store is closing"));
       await watching;
     },

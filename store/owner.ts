@@ -86,9 +86,13 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function enqueue(appends: readonly Pending[], where: "first" | "last"): void {
+    if (closing.signal.aborted) for (const pending of appends) pending.reject(stopping());
     queue.putBack(appends, where);
     pump();
   }
+
+  /** Surely the owner: neither has the lease run out, nor was somebody else seen with it. */
+  const surely = (current: Session) => holder === undefined && current.lease.held();
 
   /** One group at a time: what arrives while a publish is in flight forms the next one. */
   function pump(): void {
@@ -123,7 +127,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function rotate(current: Session): void {
-    if (performance.now() - rotatedAt < limits.rotateMs || current.index.streams() < limits.rotateStreamsMin) return;
+    if (performance.now() - rotatedAt < limits.rotateMs || current.index.size() < limits.rotateEventsMin) return;
     rotatedAt = performance.now();
     current.index.rotate({ sequence: current.last, timeMs: current.timeUs / 1000, archived: current.archived });
   }
@@ -158,11 +162,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function own(begun: Claimed): void {
+    if (signal.aborted) return void begun.lease.release();
     state = "owner";
     const { lease, epoch, index, timeUs, archived } = begun;
     session = { lease, epoch, index, timeUs, archived, last: epoch, number: 0 };
     rotatedAt = performance.now();
-    logger.info({ shard, epoch, streams: index.streams() }, `owner of ${options.leaseKey}`);
+    logger.info({ shard, epoch, events: index.size() }, `owner of ${options.leaseKey}`);
     lease.lost.addEventListener("abort", () => {
       // A batch in flight is settled first.
       if (busy !== undefined || session?.lease !== lease) return;
@@ -183,10 +188,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   const stopSweep = every(limits.sweepMs, () => {
     const now = performance.now();
-    for (const pending of [...queue.waiting(), ...flying]) {
+    for (const pending of [...queue.waiting(), ...flying, ...lookUps.pending()]) {
       if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state));
     }
-    if (session === undefined || session.index.streams() < limits.rotateStreamsMin) return;
+    if (session === undefined || session.index.size() < limits.rotateEventsMin) return;
+    // Here too: a full index refuses everything, and then no group would ever come to rotate it.
+    if (busy === undefined) rotate(session);
     archive
       .checkpoint(key, shard)
       .then(heard, (error) => logger.debug({ error }, "the archive's checkpoint could not be read"));
@@ -197,7 +204,11 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       new Promise((resolve, reject) => {
         const priority = given.priority ?? "client";
         const indexFull = session?.index.full() ?? false;
-        const refusal = refusalOf({ shard, priority, queued: queue.size, fill: options.fill(), indexFull });
+        const queued = {
+          appends: queue.size.appends + lookUps.size.appends,
+          bytes: queue.size.bytes + lookUps.size.bytes,
+        };
+        const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
         if (refusal !== undefined) return reject(refusal);
         if (closing.signal.aborted) return reject(stopping());
         queue.push(new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject));
@@ -207,11 +218,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     elsewhere: () => holder,
     seen(now) {
       holder = now === options.ownerName ? undefined : now;
+      if (holder !== undefined && busy === undefined) stepDown(`${holder} has the lease`);
       pump();
     },
-    last: () => (session?.lease.held() ? session.last : undefined),
+    last: () => (session !== undefined && surely(session) ? session.last : undefined),
     above(sequence, stream) {
-      if (session === undefined || sequence < session.index.floor()) return undefined;
+      if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
       return [...(session.index.peek(stream)?.events() ?? [])].filter((event) => event.sequence > sequence);
     },
     queued: () => queue.size,
@@ -219,9 +231,9 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       state,
       epoch: session?.epoch ?? 0,
       last: session?.last ?? 0,
-      streams: session?.index.streams() ?? 0,
+      indexed: session?.index.size() ?? 0,
       queued: queue.size.appends,
-      lookUps: lookUps.size(),
+      lookUps: lookUps.size.appends,
     }),
     async [Symbol.asyncDispose]() {
       // What is in flight is let finish, as long as that takes no longer than a stop may: its callers get their answer.

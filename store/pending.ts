@@ -55,7 +55,7 @@ export interface PendingEvent {
 }
 
 /** Throws StoreError "invalid" naming the field and the limit. */
-function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: number } {
+export function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: number } {
   checkStreamId(request.stream);
   const count = request.events.length;
   if (count === 0 || count > limits.appendEventsMax) {

@@ -42,14 +42,16 @@ export async function publishGroup(
   if (group.accepted.length === 0) return settleAlone(group, session, options);
   const { log, shard, owner, ownerName, leaseKey, codec, logger } = options;
   const { epoch, last } = session;
-  const number = session.number + 1;
+  // Counts up whatever becomes of the batch: no two batches of an epoch look alike.
+  session.number += 1;
+  const { number } = session;
   const head = { log: log.identity, shard, epoch, previous: last, owner, number, timeUs: group.timeUs };
   const message = frame(encodeEvents(head, group.events, group.bytes + 256), codec);
   const id = `${leaseKey}-${epoch}-${ownerName}-${number}`;
   const batch = { log, shard, message, id, last, owner, epoch, number, headers: hints(group), logger, signal };
   const fate = await commit(batch).catch((cause: unknown) => ({ kind: "unknown" as const, cause }));
   if (fate.kind === "stored") {
-    Object.assign(session, { last: fate.sequence, number, timeUs: group.timeUs });
+    Object.assign(session, { last: fate.sequence, timeUs: group.timeUs });
     options.onStored(message.length);
     settleStored(group, fate.sequence, options);
     return { kind: "done" };

@@ -1,5 +1,5 @@
 import type { Batch } from "./batch.ts";
-import { indexedIdsMax, indexedStreamsMax } from "./limits.ts";
+import { indexedEventsMax, indexedIdsMax } from "./limits.ts";
 
 /** What the owner holds in memory of the streams that were touched above the floor. */
 
@@ -71,14 +71,17 @@ export interface StreamIndex {
   peek(stream: string): Entry | undefined;
   /** The stream's entry, made if there is none; stays until the generation after this one is dropped. */
   touch(stream: string, fresh: { last: number; complete: boolean }): Entry;
+  /** Adds an event to an entry that touch() gave. */
+  record(entry: Entry, event: Indexed): void;
   /** Takes back an entry that was made for an append which was not stored. */
   remove(stream: string): void;
   /** Adds a batch read from the log. */
   add(batch: Batch, sequence: number): void;
   /** Sets the young generation aside, or drops the old one when the archive has passed it. */
   rotate(now: { sequence: number; timeMs: number; archived: number }): void;
+  /** Events that it holds; those of a stream that lives in both generations count twice. */
+  size(): number;
   full(): boolean;
-  streams(): number;
 }
 
 export function createStreamIndex(floor: { sequence: number; timeMs: number }): StreamIndex {
@@ -86,6 +89,8 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
   let young = new Map<string, Entry>();
   let old = new Map<string, Entry>();
   let setAside: { sequence: number; timeMs: number } | undefined;
+  let youngEvents = 0;
+  let oldEvents = 0;
 
   /** A hot stream must not grow for ever: ids that the archive has are forgotten, and the entry says so. */
   function prune(entry: Entry): void {
@@ -103,8 +108,14 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
     entry = old.get(stream);
     if (entry === undefined) entry = new Entry(fresh.last, fresh.complete);
     else prune(entry);
+    youngEvents += entry.size();
     young.set(stream, entry);
     return entry;
+  }
+
+  function record(entry: Entry, event: Indexed): void {
+    entry.add(event);
+    youngEvents++;
   }
 
   return {
@@ -112,6 +123,7 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
     floorMs: () => at.timeMs,
     peek: (stream) => young.get(stream) ?? old.get(stream),
     touch,
+    record,
     remove(stream) {
       young.delete(stream);
       old.delete(stream);
@@ -120,7 +132,7 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
       batch.events.forEach((event, index) => {
         const entry = touch(event.stream, { last: event.revision - 1, complete: event.revision === 0 });
         entry.last = event.revision;
-        entry.add({ id: event.id, revision: event.revision, digest: event.digest, sequence, index });
+        record(entry, { id: event.id, revision: event.revision, digest: event.digest, sequence, index });
       });
     },
     rotate({ sequence, timeMs, archived }) {
@@ -129,10 +141,12 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
         at = setAside;
       }
       old = young;
+      oldEvents = youngEvents;
       young = new Map();
+      youngEvents = 0;
       setAside = { sequence, timeMs };
     },
-    full: () => young.size + old.size >= indexedStreamsMax,
-    streams: () => young.size + old.size,
+    size: () => youngEvents + oldEvents,
+    full: () => youngEvents + oldEvents >= indexedEventsMax,
   };
 }

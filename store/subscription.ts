@@ -84,7 +84,7 @@ async function rest(
   start: Start,
   wanted: (event: { stream: string; type: string }) => boolean,
 ): Promise<RecordedEvent[]> {
-  if (start.sequence === 0 || start.index === wholeBatch) return [];
+  if (start.sequence === 0) return [];
   const message = await log.message(start.sequence);
   if (message === undefined || message.shard !== shard) {
     throw new StoreError("invalid", "a position to resume from is not in the log", { field: "from" });

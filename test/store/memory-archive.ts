@@ -12,6 +12,8 @@ export interface MemoryArchive extends Archive, AsyncDisposable {
   pause(): void;
   resume(): void;
   away: boolean;
+  /** True: look-ups are never answered. */
+  stuck: boolean;
   lookUps: number;
 }
 
@@ -41,6 +43,7 @@ export function createMemoryArchive(log: Log): MemoryArchive {
 
   const archive: MemoryArchive = {
     away: false,
+    stuck: false,
     lookUps: 0,
     pause() {
       gate = new Promise((resolve) => {
@@ -55,6 +58,7 @@ export function createMemoryArchive(log: Log): MemoryArchive {
     async lookUp(_, shard, pairs) {
       check();
       archive.lookUps++;
+      if (archive.stuck) await new Promise(() => {});
       const found = pairs.map(({ stream, id }): LookedUp => {
         const events = streams.get(stream) ?? [];
         const known = events.find((event) => event.id === id);
