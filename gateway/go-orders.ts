@@ -32,7 +32,7 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
     if (text === undefined) throw new GatewayError("malformed", "the body is not a JSON object");
     try {
       // Its ids are UUIDs: one without a tag, at home where it arrived.
-      const taken = await intake(caller, encoder.encode(text), { key, newId: "uuid" });
+      const taken = await intake(caller, encoder.encode(text), { key, untagged: true });
       const headers: Record<string, string> = { location: `/api/orders/${taken.id}` };
       if (taken.repeated) headers["idempotency-replayed"] = "true";
       // A repeat answers what the first one did, so with its time.

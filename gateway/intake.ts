@@ -32,8 +32,8 @@ interface Taken {
 
 interface Identity {
   readonly key?: Key;
-  /** The new id of an order that has neither id nor key: minted (tagged with region and shard), or a bare UUIDv7. */
-  readonly newId?: "minted" | "uuid";
+  /** An order that has neither id nor key gets a bare UUIDv7, instead of an id tagged with region and shard. */
+  readonly untagged?: boolean;
 }
 
 /** One order, from the bytes of its JSON to its place in the log. Rejects with GatewayError or StoreError. */
@@ -86,7 +86,7 @@ function createdId(tenant: string, home: string, orderId: string): string {
  * The order's id and home region: the tag of its id; else the region that the client names; else, where it can
  * come again (an id, a key), the tenant's default region, so that a retry elsewhere finds the first; else this region.
  */
-function identify(caller: Caller, order: Order, here: string, { key, newId }: Identity): { id: string; home: string } {
+function identify(caller: Caller, order: Order, here: string, { key, untagged }: Identity): { id: string; home: string } {
   const { store } = caller.services;
   const { order_id: id, region } = order;
   if (id !== undefined) return { id, home: homeOf(caller, id, region) };
@@ -98,7 +98,7 @@ function identify(caller: Caller, order: Order, here: string, { key, newId }: Id
       id: derivedId({ tenant: caller.tenant, home, log: derivedLog, stream: "", event: key.text, purpose }),
     };
   }
-  if (newId !== "uuid" && (region === undefined || region === here)) return { id: store.mint(), home: here };
+  if (untagged !== true && (region === undefined || region === here)) return { id: store.mint(), home: here };
   // Only a process of that region mints into its shards; an id without a tag belongs wherever the order says.
   return { id: uuidv7(Date.now()), home: region ?? here };
 }
