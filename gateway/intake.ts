@@ -86,7 +86,12 @@ function createdId(tenant: string, home: string, orderId: string): string {
  * The order's id and home region: the tag of its id; else the region that the client names; else, where it can
  * come again (an id, a key), the tenant's default region, so that a retry elsewhere finds the first; else this region.
  */
-function identify(caller: Caller, order: Order, here: string, { key, untagged }: Identity): { id: string; home: string } {
+function identify(
+  caller: Caller,
+  order: Order,
+  here: string,
+  { key, untagged }: Identity,
+): { id: string; home: string } {
   const { store } = caller.services;
   const { order_id: id, region } = order;
   if (id !== undefined) return { id, home: homeOf(caller, id, region) };
