@@ -1,6 +1,5 @@
 import { scaleOf } from "./currency.ts";
 import { isObject, parseJson } from "./json-object.ts";
-import { isObject, parseJson } from "./json-object.ts";
 import { limits } from "./limits.ts";
 import type { OrderFacts } from "./order-events.ts";
 import type { OrderItem } from "./order-schema.ts";
