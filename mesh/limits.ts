@@ -24,6 +24,8 @@ export const getTimeoutMs = 2_000;
 /** Messages asked for in one pull, and the bytes: above one message of the largest size, or it could never be sent. */
 export const pullMessagesMax = 512;
 export const pullBytesMax = 2 * payloadBytesMax;
+/** Come and not yet read: above it no further portion is asked for, so a slow reader holds this and what is on its way. */
+export const unreadBytesMax = payloadBytesMax;
 /** A pull ends by itself after this; the next one is sent at once. */
 export const pullExpiresMs = 30_000;
 /** The server says this often that it is still there; after three without, the reader opens again. */

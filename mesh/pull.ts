@@ -64,6 +64,9 @@ function openPull(c: Connection, o: PullOptions) {
     const batch = o.messagesMax - outstanding - queue.size();
     // Half a portion, so that small requests do not follow each other.
     if (ended !== undefined || batch * 2 < o.messagesMax) return;
+    // A portion that ended by its bytes has messages to spare: a reader that is away would take in the whole log.
+    if (queue.bytes() >= limits.unreadBytesMax) return;
+    if (outstanding === 0) heard = monotonicMs(); // nothing was asked for: silence counts from now
     outstanding += batch;
     try {
       c.wire.nc.publish(nextSubject, portionOf(batch), { reply: inbox });
@@ -103,7 +106,6 @@ function openPull(c: Connection, o: PullOptions) {
     take(): Pulled | undefined {
       if (o.signal.aborted) return undefined;
       const message = queue.take();
-      if (message === undefined && outstanding === 0) heard = monotonicMs(); // the reader was away: silence counts from now
       ask();
       return message === undefined ? undefined : delivered(message);
     },
@@ -131,22 +133,30 @@ function portionOf(batch: number): Uint8Array {
 
 /** What has come and was not taken yet. */
 function createQueue() {
-  let messages: Msg[] = [];
+  let messages: (Msg | undefined)[] = [];
   let taken = 0;
+  let bytes = 0;
   let wake: () => void = () => {};
   return {
     size: () => messages.length - taken,
+    bytes: () => bytes,
     put(message: Msg): void {
       messages.push(message);
+      bytes += message.data.length;
       wake();
     },
     take(): Msg | undefined {
-      if (taken < messages.length) return messages[taken++];
-      if (taken > 0) messages = [];
-      taken = 0;
-      return undefined;
+      const message = messages[taken];
+      if (message === undefined) return undefined;
+      bytes -= message.data.length;
+      messages[taken++] = undefined;
+      if (taken === messages.length) {
+        messages = [];
+        taken = 0;
+      }
+      return message;
     },
-    rest: () => messages.slice(taken),
+    rest: () => messages.slice(taken) as Msg[],
     /** Resolves when there is something to take, or at wake(). */
     arrival: (): Promise<void> =>
       taken < messages.length

@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
+import { openEphemeral } from "../../mesh/feed.ts";
+import * as limits from "../../mesh/limits.ts";
 import type { Log, StoredMessage } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
+import { pull } from "../../mesh/pull.ts";
 import { ensureLog, openLog } from "../../mesh/streams.ts";
+import { logStream } from "../../mesh/subjects.ts";
 import { eventually } from "./eventually.ts";
 import { type NatsServer, startNats } from "./server.ts";
 
@@ -231,3 +235,34 @@ test("follow() waits for a stream that is not there yet", async () => {
   stop.abort();
   await following;
 });
+
+test("a reader that stands still takes in a few portions by their bytes, not the log; then it goes on to the end", async () => {
+  const log = await newLog({ bytesMax: 120 * 1024 * 1024 });
+  const mebibyte = 1024 * 1024;
+  const count = 80;
+  for (let i = 0; i < count; i++) {
+    const outcome = await log.publish(0, new Uint8Array(mebibyte), { id: `m-${i}`, expected: i, timeoutMs: 5_000 });
+    expect(outcome.kind).toBe("stored");
+  }
+  const stop = new AbortController();
+  const { stream, consumer } = await ephemeral(log);
+  const before = c.wire.nc.stats().inBytes;
+  const pulling = pull(c, { stream, consumer, messagesMax: limits.pullMessagesMax, signal: stop.signal });
+  expect((await pulling.next()).done).toBe(false);
+  let taken = -1;
+  await eventually("nothing more comes", async () => {
+    const last = taken;
+    taken = c.wire.nc.stats().inBytes - before;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return last === taken;
+  });
+  expect(taken).toBeLessThan(3 * limits.pullBytesMax);
+  for (let read = 1; read < count; read++) expect((await pulling.next()).done).toBe(false);
+  stop.abort();
+  await pulling.return("closed");
+}, 30_000);
+
+async function ephemeral(log: Log): Promise<{ stream: string; consumer: string }> {
+  const stream = logStream(log.name);
+  return { stream, ...(await openEphemeral(c, { stream, from: 1 })) };
+}
