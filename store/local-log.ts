@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../mesh/clock.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Logger } from "../mesh/logger.ts";
@@ -7,11 +6,11 @@ import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import type { AppendOptions, AppendRequest, AppendResult, Durability } from "./event-store.ts";
 import type { Forwarder } from "./forward.ts";
+import { createHandOver } from "./hand-over.ts";
 import { hashShard, mintId, parseTag } from "./ids.ts";
 import * as limits from "./limits.ts";
 import type { StoreLog } from "./open.ts";
 import { createShardOwner, type ShardOwner } from "./owner.ts";
-import type { Pending } from "./pending.ts";
 import { createShardSender } from "./shard-sender.ts";
 
 /** This region's own log of one name: its shards, and which of them an append or a new id goes to. */
@@ -49,30 +48,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
   const stream = logStream(own.name);
   const fill = options.owns ? watchFill(options) : unwatched;
 
-  function handOver(shard: number, appends: readonly Pending[], holder: string): void {
-    for (const pending of appends) {
-      if (pending.final) pending.reject(moved(pending, holder));
-      else void passOn(shard, pending, holder);
-    }
-  }
-
-  /** Gone without a word: its lease runs out soon, and the append waits for whoever takes over, as long as it may wait. */
-  async function passOn(shard: number, pending: Pending, holder: string): Promise<void> {
-    try {
-      pending.resolve(await options.forwarder.append(region, holder, pending.request, { priority: pending.priority }));
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      const late = performance.now() > pending.deadline || options.signal.aborted;
-      if (error.code !== "no-home" || late) return pending.reject(error);
-      await wait(limits.handOverRetryMs);
-      // Asked, not only watched: a change that the watch missed would be a dead end.
-      const now = await options.leases.holder(`${stream}-${shard}`).catch(() => holder);
-      shards[shard]!.seen(now);
-      shards[shard]!.takeBack([pending]);
-    }
-  }
-
-  const shards = Array.from({ length: own.shards }, (_, shard) => {
+  const shards: ShardOwner[] = Array.from({ length: own.shards }, (_, shard) => {
     if (!options.owns) return createShardSender({ region, forwarder: options.forwarder });
     return createShardOwner({
       log: own,
@@ -90,7 +66,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       fill: fill.now,
       onFull: fill.full,
       onStored: fill.stored,
-      handOver: (appends, holder) => handOver(shard, appends, holder),
+      handOver: createHandOver({ ...options, leaseKey: `${stream}-${shard}`, owner: () => shards[shard]! }),
       logger,
       signal: options.signal,
     });
@@ -136,12 +112,6 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       await Promise.all(shards.map((shard) => shard[Symbol.asyncDispose]()));
     },
   };
-}
-
-/** A process that was sent the append as the owner is it no longer; passing it on once more could go round for ever. */
-function moved(pending: Pending, holder: string): StoreError {
-  const text = `the shard of ${pending.request.stream} has moved to ${holder}; repeat the append with the same ids`;
-  return new StoreError("unavailable", text, { retryAfterMs: limits.handOverRetryMs });
 }
 
 interface Fill {

@@ -18,6 +18,7 @@ export interface LookUps {
   close(): void;
 }
 
+// long: mostly its options and what it answers
 export function createLookUps(options: {
   readonly archive: Archive;
   readonly key: LogKey;

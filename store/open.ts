@@ -87,16 +87,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }),
   );
 
-  function logOf(stream: string): LocalLog {
-    const category = streamCategory(stream);
-    const found = locals.find((log) => log.categories.includes(category)) ?? locals.find((log) => log.rest);
-    if (found === undefined) {
-      throw new StoreError("invalid", `no log of ${options.tenant} takes the category "${category}"`, {
-        field: "stream",
-      });
-    }
-    return found;
-  }
+  const logOf = createRouter(options.tenant, locals);
 
   async function append(
     request: AppendRequest,
@@ -162,4 +153,15 @@ async function watchLeases(
   } catch (error) {
     if (!signal.aborted) logger.error({ error }, "the leases are no longer watched; shards are asked for when claimed");
   }
+}
+
+/** The log that takes a stream: the one that names its category, else the one that takes the rest. */
+function createRouter(tenant: string, locals: readonly LocalLog[]): (stream: string) => LocalLog {
+  const rest = locals.find((log) => log.rest);
+  return (stream) => {
+    const category = streamCategory(stream);
+    const found = locals.find((log) => log.categories.includes(category)) ?? rest;
+    if (found !== undefined) return found;
+    throw new StoreError("invalid", `no log of ${tenant} takes the category "${category}"`, { field: "stream" });
+  };
 }

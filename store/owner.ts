@@ -59,6 +59,7 @@ export interface OwnerOptions extends ClaimOptions {
   readonly handOver: (appends: readonly Pending[], holder: string) => void;
 }
 
+// long: one state machine, whose states share what they set and read
 export function createShardOwner(options: OwnerOptions): ShardOwner {
   const { shard, key, archive, logger } = options;
   const closing = new AbortController();

@@ -30,6 +30,7 @@ export interface ReaderOptions {
   readonly logger: Logger;
 }
 
+// long: three short questions and the read that asks them
 export function createStreamReader(options: ReaderOptions): StreamReader {
   const { key, own, archive, logger } = options;
   const recent = new Map<number, Batch>();

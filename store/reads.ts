@@ -48,64 +48,25 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
     return reader;
   }
 
-  /** Waits until the archive here has reached the positions; they may be of any log of this tenant. */
-  async function reach(positions: readonly Position[], signal?: AbortSignal): Promise<void> {
-    const logs = options.locals.flatMap((local) => [
-      local.own,
-      ...options.regions.flatMap(({ name }) => (name === region ? [] : (local.mirror(name) ?? []))),
-    ]);
-    for (const position of positions) {
-      const log = logs.find((one) => Buffer.compare(one.identity, position.log) === 0);
-      if (log === undefined) {
-        throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", {
-          field: "min_position",
-        });
-      }
-      const reached = await archive.reached(options.keyOf(log), position.shard, position.sequence, {
-        timeoutMs: reachedWaitMs,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      if (reached >= position.sequence) continue;
-      throw new StoreError(
-        "behind",
-        `this region's archive has reached ${reached} of shard ${position.shard}, not yet ${position.sequence}`,
-        { retryAfterMs: 1_000, field: "min_position", reached: { ...position, sequence: reached, index: 0 } },
-      );
-    }
-  }
-
   return {
     async *readStream(stream, { home: given, from = 0, limit = Number.POSITIVE_INFINITY, minPositions, signal } = {}) {
       checkStreamId(stream);
       const home = homes.homeOf(stream, given);
       const local = options.logOf(stream);
       const log = logAt(local, home);
-      if (minPositions !== undefined) await reach(minPositions, signal);
+      if (minPositions !== undefined) await reach(options, archive, minPositions, signal);
       const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
       yield* known(
         readerOf(local, log).read(shard, stream, { from, limit, ...(signal === undefined ? {} : { signal }) }),
       );
     },
     async *subscribe(asked) {
-      const local = logOfSubscription(asked);
+      const local = logOfSubscription(options, asked);
       const home = asked.home ?? region;
       homes.tagOf(home);
       yield* known(subscribe(logAt(local, home), asked, logger));
     },
   };
-
-  /** A subscription follows one log: the one that takes all that it asks for. */
-  function logOfSubscription({ streams = [], categories = [] }: SubscribeOptions): LocalLog {
-    const [first, ...others] = new Set(
-      [...streams, ...categories.map((category) => `${category}-`)].map(options.logOf),
-    );
-    const local = first ?? (options.locals.length === 1 ? options.locals[0] : undefined);
-    if (local !== undefined && others.length === 0) return local;
-    const names = options.locals.map(({ name }) => name).join(", ");
-    throw new StoreError("invalid", `name streams or categories of one log; this tenant's logs are ${names}`, {
-      field: "categories",
-    });
-  }
 }
 
 /** The broker away is "unavailable" to who reads, whatever the mesh calls it. */
@@ -139,4 +100,46 @@ function guarded(archive: Archive): Archive {
     readStream: (...asked) => guard(archive.readStream(...asked)),
     reached: (...asked) => guard(archive.reached(...asked)),
   };
+}
+
+/** Waits until the archive here has reached the positions; they may be of any log of this tenant. */
+async function reach(
+  options: ReadsOptions,
+  archive: Archive,
+  positions: readonly Position[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const logs = options.locals.flatMap((local) => [
+    local.own,
+    ...options.regions.flatMap(({ name }) => (name === options.region ? [] : (local.mirror(name) ?? []))),
+  ]);
+  for (const position of positions) {
+    const log = logs.find((one) => Buffer.compare(one.identity, position.log) === 0);
+    if (log === undefined) {
+      throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", {
+        field: "min_position",
+      });
+    }
+    const reached = await archive.reached(options.keyOf(log), position.shard, position.sequence, {
+      timeoutMs: reachedWaitMs,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (reached >= position.sequence) continue;
+    throw new StoreError(
+      "behind",
+      `this region's archive has reached ${reached} of shard ${position.shard}, not yet ${position.sequence}`,
+      { retryAfterMs: 1_000, field: "min_position", reached: { ...position, sequence: reached, index: 0 } },
+    );
+  }
+}
+
+/** A subscription follows one log: the one that takes all that it asks for. */
+function logOfSubscription(options: ReadsOptions, { streams = [], categories = [] }: SubscribeOptions): LocalLog {
+  const [first, ...others] = new Set([...streams, ...categories.map((category) => `${category}-`)].map(options.logOf));
+  const local = first ?? (options.locals.length === 1 ? options.locals[0] : undefined);
+  if (local !== undefined && others.length === 0) return local;
+  const names = options.locals.map(({ name }) => name).join(", ");
+  throw new StoreError("invalid", `name streams or categories of one log; this tenant's logs are ${names}`, {
+    field: "categories",
+  });
 }
