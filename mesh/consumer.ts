@@ -27,7 +27,10 @@ export interface ConsumeOptions {
   /** Names the worker; each shard has a durable consumer of its own. */
   readonly durable: string;
   readonly shard: number;
+  /** Handed out and not acknowledged, put off ones included: with so many the server delivers no further message. */
   readonly maxUnacknowledged: number;
+  /** Asked for ahead of the reader; default: all that may be unacknowledged. */
+  readonly messagesMax?: number;
   readonly ackWaitMs: number;
   readonly signal: AbortSignal;
 }
@@ -53,7 +56,8 @@ export async function* consume(c: Connection, log: Log, o: ConsumeOptions): Asyn
       // What was sent ahead and not looked at is handed back, for whoever works here next. With a delay the server puts
       // it in order again; handed back at once, the first came last.
       const unread = (reply: string) => say(c, reply, notNow(limits.unreadDelayMs));
-      const source = pull(c, { stream, consumer, messagesMax: o.maxUnacknowledged, signal: o.signal, unread });
+      const messagesMax = o.messagesMax ?? o.maxUnacknowledged;
+      const source = pull(c, { stream, consumer, messagesMax, signal: o.signal, unread });
       try {
         for (let next = await source.next(); ; next = await source.next()) {
           if (next.done) {

@@ -12,6 +12,7 @@ import type { PaymentAnswer } from "./payments.ts";
  * | received | order.rejected         | rejected  |
  * | paid     | order.approved         | approved  |
  * | paid     | order.payment-refunded | refunding |
+ * | paid     | order.payment-voided   | refunding |
  * | refunding| order.rejected         | rejected  |
  *
  * Any other event leaves the status as it is; what it says of the payment counts in every state, so a late
@@ -23,7 +24,11 @@ export type OrderStatus = "absent" | "received" | "paid" | "refunding" | "approv
 const transitions: Readonly<Record<OrderStatus, Readonly<Partial<Record<OrderEventType, OrderStatus>>>>> = {
   absent: { "order.created": "received" },
   received: { "order.payment-debited": "paid", "order.rejected": "rejected" },
-  paid: { "order.approved": "approved", "order.payment-refunded": "refunding" },
+  paid: {
+    "order.approved": "approved",
+    "order.payment-refunded": "refunding",
+    "order.payment-voided": "refunding",
+  },
   refunding: { "order.rejected": "rejected" },
   approved: {},
   rejected: {},
@@ -80,7 +85,7 @@ export type OrderCommand =
   /** The provider answered `charge`. */
   | { readonly kind: "RecordCharge"; readonly orderId: string; readonly key: string; readonly answer: PaymentAnswer }
   | { readonly kind: "Approve"; readonly orderId: string }
-  /** The provider answered `refund`; `reason` is why the order cannot stand. */
+  /** The provider answered `refund`, or `void` where there was no charge; `reason` is why the order cannot stand. */
   | {
       readonly kind: "RejectRefunded";
       readonly orderId: string;
@@ -136,17 +141,21 @@ function rejectRefunded(
   command: Extract<OrderCommand, { kind: "RejectRefunded" }>,
 ): readonly OrderEvent[] {
   const { orderId, key, answer, reason } = command;
-  if (answer.outcome !== "refunded") {
+  if (answer.outcome !== "refunded" && answer.outcome !== "voided") {
     throw new OrderError(
       "provider",
-      `refund of ${key} must be refunded, but was ${answer.outcome} (${answer.reason ?? ""})`,
+      `refund of ${key} must be refunded or voided, but was ${answer.outcome} (${answer.reason ?? ""})`,
     );
   }
   const events: OrderEvent[] = [];
   if (state.payment.state === "charged") {
     const { amount, currency } = state.facts ?? {};
-    const data = { order_id: orderId, key, reference: answer.reference, amount, currency };
-    events.push({ type: "order.payment-refunded", data });
+    const about = { order_id: orderId, key, reference: answer.reference };
+    events.push(
+      answer.outcome === "voided"
+        ? { type: "order.payment-voided", data: about }
+        : { type: "order.payment-refunded", data: { ...about, amount, currency } },
+    );
   }
   if (!isEnded(state)) {
     demand(state, command, state.status === "paid" || state.status === "refunding");

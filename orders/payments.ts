@@ -50,6 +50,13 @@ export function paymentKey({ tenant, home, orderId, attempt }: PaymentKey): stri
   return `${tenant}/${home}/${orderId}/payment/${attempt}`;
 }
 
+/** True: the key is of one of the order's own charges. A stranger's event may name anything. */
+export function isPaymentOf(key: string, order: Omit<PaymentKey, "attempt">): boolean {
+  const first = paymentKey({ ...order, attempt: 1 });
+  const start = first.slice(0, -1);
+  return key.startsWith(start) && /^\d{1,9}$/.test(key.slice(start.length));
+}
+
 const encoder = new TextEncoder();
 const kinds: ReadonlySet<unknown> = new Set(["charge", "refund", "void"]);
 const outcomes: ReadonlySet<unknown> = new Set(["charged", "declined", "refunded", "voided", "refused"]);

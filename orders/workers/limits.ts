@@ -1,7 +1,12 @@
 /** Every limit of the workers and the simulated provider, each with its reason. */
 export const limits = {
-  /** Batches a shard handed out and not yet acknowledged: enough to keep all order queues busy, few to repeat after a crash. */
-  unacknowledged: 64,
+  /** Batches of a shard worked on at a time: enough to keep all order queues busy, few to repeat after a crash. */
+  batchesAtOnce: 64,
+  /**
+   * Batches of a shard that stand unacknowledged: those at work, and those put off, which wait beside them. With so many
+   * put off the shard's work stands still. Each costs the server about 100 bytes, and the shard at most 28 tries a second.
+   */
+  unacknowledged: 8_192,
   /** After so long without a sign of life a batch is delivered again. Signs are sent three times as often. */
   ackWaitMs: 30_000,
   /** Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. */
@@ -20,6 +25,8 @@ export const limits = {
   rounds: 8,
   /** What failed for good, or too often, is tried again after this long, with an alarm each time. */
   laterMs: 30_000,
+  /** The longest such wait: for what failed for good it doubles with each try, for thousands may stand there for days. */
+  laterMsMax: 300_000,
   /** Before a consumer that broke down is opened again. */
   reopenMs: 1_000,
   /** A worker that is to stop waits so long for what it has begun; what takes longer is delivered again. */

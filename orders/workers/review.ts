@@ -1,7 +1,7 @@
 import { OrderError } from "../error.ts";
 import type { OrderCommand, OrderState } from "../order.ts";
 import type { OrderFacts } from "../order-events.ts";
-import { paymentKey } from "../payments.ts";
+import { isPaymentOf, paymentKey } from "../payments.ts";
 import { review } from "../review.ts";
 import type { Role } from "./act.ts";
 import { createProviderClient } from "./provider-client.ts";
@@ -9,7 +9,8 @@ import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
 
 /**
  * order.payment-debited → order.approved, or the refund, order.payment-refunded and order.rejected;
- * order.payment-declined → order.rejected. A charge that came to light after the end is refunded too.
+ * order.payment-declined → order.rejected. A charge that came to light after the end is refunded too. Where the provider
+ * has no charge to refund, its key is voided: order.payment-voided and order.rejected.
  */
 export function startReviewWorker(options: WorkerOptions): Worker {
   return startWorker(options, (signal) => createReviewRole(options, signal));
@@ -19,10 +20,17 @@ function createReviewRole({ connection, region, tenant, log }: WorkerOptions, si
   const ask = createProviderClient({ connection, region, signal });
 
   async function refund(orderId: string, state: OrderState, facts: OrderFacts, reason: string): Promise<OrderCommand> {
-    // A stranger's event may not name the charge; the only one that we know of is the first.
-    const key = state.payment.key ?? paymentKey({ tenant, home: log.home, orderId, attempt: 1 });
+    const order = { tenant, home: log.home, orderId };
+    const { key: said } = state.payment;
+    // A stranger's event may name no charge, or another's; the only one that we know of is the first.
+    const key = said !== undefined && isPaymentOf(said, order) ? said : paymentKey({ ...order, attempt: 1 });
     const { amount, currency } = facts;
-    const answer = await ask({ tenant, kind: "refund", key, order_id: orderId, amount, currency });
+    const question = { tenant, key, order_id: orderId, amount, currency };
+    let answer = await ask({ ...question, kind: "refund" });
+    // It never was, whatever the event says: nothing to give back. Voided, so that it cannot be charged after the end.
+    if (answer.outcome === "refused" && answer.reason === "not-charged") {
+      answer = await ask({ ...question, kind: "void" });
+    }
     return { kind: "RejectRefunded", orderId, key, answer, reason };
   }
 

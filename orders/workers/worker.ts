@@ -10,7 +10,7 @@ import { createActor, isOrder, type Role } from "./act.ts";
 import { limits } from "./limits.ts";
 import { createOrderCache } from "./order-cache.ts";
 import { createQueues } from "./queues.ts";
-import { retry } from "./retry.ts";
+import { isTransient, retry } from "./retry.ts";
 import { createTrust, type Trust } from "./trust.ts";
 
 /**
@@ -118,25 +118,31 @@ async function workShard(shard: number, shared: Shared): Promise<void> {
 
 async function workLog(log: Log, shard: number, trust: Trust, shared: Shared): Promise<void> {
   const { connection, role, signal, ahead } = shared;
-  const open = new Set<Delivery>();
+  /** By sequence. */
+  const open = new Map<number, Delivery>();
   const running = new Set<Promise<void>>();
   const { ackWaitMs = limits.ackWaitMs } = shared;
   const stopSigns = every(ackWaitMs / 3, () => {
-    for (const delivery of open) delivery.working();
+    for (const delivery of open.values()) delivery.working();
   });
   // The work outlives an error of the consumer only until it has ended: two rounds never work side by side.
   try {
-    const bounds = { maxUnacknowledged: limits.unacknowledged, ackWaitMs };
+    const bounds = { maxUnacknowledged: limits.unacknowledged, messagesMax: limits.batchesAtOnce, ackWaitMs };
     for await (const delivery of consume(connection, log, { durable: role.name, shard, ...bounds, signal })) {
-      open.add(delivery);
+      const { sequence } = delivery.message;
+      // It waited for us for too long and came again: the work under way acknowledges both.
+      if (open.has(sequence)) continue;
+      open.set(sequence, delivery);
       const batch = await take(delivery, trust, shared);
-      const work = (batch === undefined ? Promise.resolve(true) : handleBatch(batch, shared))
-        .then((handled) => finish(delivery, handled, trust, shared))
+      const work = (batch === undefined ? Promise.resolve<Outcome>("done") : handleBatch(batch, shared))
+        .then((outcome) => finish(delivery, outcome, trust, shared))
         .finally(() => {
-          open.delete(delivery);
+          open.delete(sequence);
           running.delete(work);
         });
       running.add(work);
+      // What is put off has left its place here: it must not keep what comes after it from being worked on.
+      while (open.size >= limits.batchesAtOnce) await Promise.race(running);
       await ahead.below();
     }
   } finally {
@@ -162,8 +168,11 @@ async function take(delivery: Delivery, trust: Trust, shared: Shared): Promise<B
   return judged.batch;
 }
 
-/** True: all events of the batch are done. Never rejects. */
-async function handleBatch(batch: Batch, shared: Shared): Promise<boolean> {
+/** "away": the same may be done later by itself. "failed": an event of the batch failed for good. */
+type Outcome = "done" | "away" | "failed";
+
+/** Never rejects. */
+async function handleBatch(batch: Batch, shared: Shared): Promise<Outcome> {
   const { role, queues, ahead } = shared;
   const types: ReadonlySet<string> = role.types;
   const events = batch.events.filter(({ stream, type }) => isOrder(stream) && types.has(type));
@@ -172,7 +181,9 @@ async function handleBatch(batch: Batch, shared: Shared): Promise<boolean> {
     events.map((event) => queues.run(event.stream, () => handleEvent(event, shared)).finally(() => ahead.add(-1))),
   );
   shared.counts.done += outcomes.filter(({ status }) => status === "fulfilled").length;
-  return outcomes.every(({ status }) => status === "fulfilled");
+  const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+  if (errors.length === 0) return "done";
+  return errors.every(isTransient) ? "away" : "failed";
 }
 
 async function handleEvent(event: BatchEvent, shared: Shared): Promise<void> {
@@ -194,12 +205,13 @@ async function handleEvent(event: BatchEvent, shared: Shared): Promise<void> {
 }
 
 /** Acknowledged last. Never rejects: what is not acknowledged is delivered again. */
-async function finish(delivery: Delivery, handled: boolean, trust: Trust, shared: Shared): Promise<void> {
+async function finish(delivery: Delivery, outcome: Outcome, trust: Trust, shared: Shared): Promise<void> {
   const { signal, counts, logger, fields } = shared;
-  if (!handled) {
+  if (outcome !== "done") {
     if (signal.aborted) return;
     counts.putOff++;
-    delivery.later(limits.laterMs);
+    const doublings = outcome === "failed" ? Math.min(delivery.attempt - 1, 10) : 0;
+    delivery.later(Math.min(limits.laterMs * 2 ** doublings, limits.laterMsMax));
     return;
   }
   try {

@@ -135,6 +135,15 @@ test("an answer that is neither charged nor declined is the provider's fault; a 
   );
 });
 
+test("a charge that the provider never made ends as voided and rejected, with the reason of the rejection", () => {
+  const command: OrderCommand = { ...rejectRefunded, answer: answer("voided") };
+  const paid = after(created, debited);
+  expect(outcome(paid, command)).toBe("payment-voided rejected");
+  const ended = decide(paid, command).reduce(evolve, paid);
+  expect(ended).toMatchObject({ status: "rejected", reason: "amount-limit", payment: { state: "voided", key } });
+  expect(outcome(after(created, debited, voided), command)).toBe("rejected");
+});
+
 test("react() asks for what is next, and for nothing that is done", () => {
   const intent = (type: string, ...events: OrderEvent[]) => react(after(...events), type)?.kind;
   expect(intent("order.created", created)).toBe("charge");
@@ -155,6 +164,7 @@ const anyCommand = fc.constantFrom<OrderCommand>(
   approve,
   rejectUnpaid,
   rejectRefunded,
+  { ...rejectRefunded, answer: answer("voided") },
   { ...rejectRefunded, answer: answer("refused", "not-charged") },
 );
 

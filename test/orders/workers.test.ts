@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import { declines } from "../../orders/workers/provider.ts";
+import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { openRegion } from "../store/region.ts";
@@ -234,4 +235,50 @@ test("data that is no order, and streams that are none, are passed over", async 
   expect(await shop.history("nonsense")).toEqual(["created"]);
   expect(payment.worker.counts().putOff).toBe(0);
   await expectLedger(shop, { charges: 1, refunds: 0 });
+});
+
+test("an order that claims a charge the provider never made is rejected, and the key can never be charged", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using review = await shop.worker("review");
+  const keys = [
+    "never-charged",
+    "globex/us-east/a/payment/1",
+    `acme/us-east/id-2/payment/${"9".repeat(600)}`,
+    "acme/us-east/id-3/payment/1",
+  ];
+  for (const [at, key] of keys.entries()) {
+    await shop.order(`id-${at}`, enormous);
+    const event = { id: "d", type: "order.payment-debited", data: new TextEncoder().encode(JSON.stringify({ key })) };
+    await shop.process.store.append({ stream: `order-id-${at}`, expected: 0, events: [event] });
+  }
+  for (const at of keys.keys()) {
+    await reaches(shop, `id-${at}`, ["created", "payment-debited", "payment-voided", "rejected"]);
+  }
+  expect(review.worker.counts().putOff).toBe(0);
+  const lines = await shop.ledger();
+  expect(lines.map(({ kind, key }) => [kind, key])).toEqual(
+    [0, 1, 2, 3].map((at) => ["void", `acme/us-east/id-${at}/payment/1`]),
+  );
+});
+
+test("batches that are put off keep no other from being worked on, however many they are", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  const ofShard = Array.from({ length: 1_000 }, (_, n) => `p-${n}`).filter((id) => hashShard(`order-${id}`, 4) === 0);
+  const bad = new Set(ofShard.slice(0, 150).map((id) => `order-${id}`));
+  const wrap: WorkOptions["wrap"] = (store) => ({
+    ...store,
+    append: (request, options) =>
+      bad.has(request.stream)
+        ? Promise.reject(new StoreError("invalid", "it is refused for good"))
+        : store.append(request, options),
+  });
+  for (const stream of bad) await shop.order(stream.slice("order-".length));
+  await using payment = await shop.worker("payment", { wrap });
+  await using _review = await shop.worker("review");
+  const good = ofShard.slice(150).find((id) => !declines(id))!;
+  await shop.order(good);
+  await reaches(shop, good, approved);
+  expect(payment.worker.counts().putOff).toBeGreaterThanOrEqual(bad.size);
 });
