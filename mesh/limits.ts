@@ -25,7 +25,7 @@ export const getTimeoutMs = 2_000;
 export const pullMessagesMax = 512;
 export const pullBytesMax = 2 * payloadBytesMax;
 /** Come and not yet read: above it no further portion is asked for, so a slow reader holds this and what is on its way. */
-export const unreadBytesMax = payloadBytesMax;
+export const unreadBytesMax = pullBytesMax / 2;
 /** A pull ends by itself after this; the next one is sent at once. */
 export const pullExpiresMs = 30_000;
 /** The server says this often that it is still there; after three without, the reader opens again. */

@@ -62,10 +62,8 @@ function openPull(c: Connection, o: PullOptions) {
   };
   const ask = () => {
     const batch = o.messagesMax - outstanding - queue.size();
-    // Half a portion, so that small requests do not follow each other.
-    if (ended !== undefined || batch * 2 < o.messagesMax) return;
-    // A portion that ended by its bytes has messages to spare: a reader that is away would take in the whole log.
-    if (queue.bytes() >= limits.unreadBytesMax) return;
+    // Half a portion at least; none while much is unread, for one that ended by its bytes has messages to spare.
+    if (ended !== undefined || batch * 2 < o.messagesMax || queue.bytes() >= limits.unreadBytesMax) return;
     if (outstanding === 0) heard = monotonicMs(); // nothing was asked for: silence counts from now
     outstanding += batch;
     try {
