@@ -35,24 +35,27 @@ left join lateral (
   from events where log = $1::int4 and stream = $3 and revision >= $4::int8 order by revision limit $5::int4
 ) e on true order by e.revision`;
 
+/** What a shard's owner asks before it decides: reads by clients, however many, must not hold it up. */
+const forAppends = { lane: "store" } as const;
+
 /** The archive of every log in this database. */
 export function createArchive(database: Database): Archive {
   const logs = createLogNumbers(database);
   return {
     async checkpoint(log, shard) {
-      const number = await logs.find(log);
+      const number = await logs.find(log, forAppends);
       if (number === undefined) return 0;
-      const rows = await database.query(readCheckpoint, [number, "archive", shard]);
+      const rows = await database.query(readCheckpoint, [number, "archive", shard], forAppends);
       return Number(rows[0]?.sequence ?? 0);
     },
     async lookUp(log, shard, pairs) {
-      const number = await logs.find(log);
+      const number = await logs.find(log, forAppends);
       // A log that the projector has not come to yet: nothing of it is here, and the floor says so.
       if (number === undefined) return { floor: 0, found: pairs.map(() => ({ revision: -1 })) };
       if (pairs.length === 0) return { floor: await this.checkpoint(log, shard), found: [] };
       const streams = texts(pairs.map((pair) => pair.stream));
       const ids = texts(pairs.map((pair) => pair.id));
-      const rows = await database.query(lookUpPairs, [number, shard, streams, ids]);
+      const rows = await database.query(lookUpPairs, [number, shard, streams, ids], forAppends);
       const found = new Array<LookedUp>(pairs.length);
       for (const row of rows) found[Number(row.n) - 1] = lookedUp(row);
       return { floor: Number(rows[0]!.floor), found };

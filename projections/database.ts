@@ -8,6 +8,8 @@ import { createProgress, type Progress } from "./progress.ts";
 export type { Parameter, Row } from "./connection.ts";
 
 export interface RunOptions {
+  /** Reads of the store, which appends wait for, have clients of their own. */
+  readonly lane?: "store";
   readonly signal?: AbortSignal;
 }
 
@@ -30,7 +32,7 @@ export interface Database extends AsyncDisposable {
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: string;
-  readonly connections?: { readonly queries?: number; readonly writers?: number };
+  readonly connections?: { readonly queries?: number; readonly store?: number; readonly writers?: number };
   readonly application?: string;
   readonly logger: Logger;
 }
@@ -41,6 +43,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pool = (size: number, statementMs: number) =>
     createLanes(size, () => openConnection({ url: options.url, application, statementMs }));
   const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
+  const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
   const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
   const closing = new AbortController();
   let reachable = true;
@@ -77,10 +80,11 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   const close = async () => {
     closing.abort();
-    await Promise.all([queries.close(), writers.close()]);
+    await Promise.all([queries.close(), store.close(), writers.close()]);
   };
   return {
-    query: (statement, parameters = [], o = {}) => run(queries, true, statement, parameters, o),
+    query: (statement, parameters = [], o = {}) =>
+      run(o.lane === "store" ? store : queries, true, statement, parameters, o),
     write: (statement, parameters = [], o = {}) => run(writers, false, statement, parameters, o),
     progress: createProgress(),
     reachable: () => reachable,

@@ -32,7 +32,7 @@ export type ProjectionErrorCode =
 export interface ProjectionErrorDetails {
   /** Of "statement", "timeout" and "serialization". */
   readonly sqlState?: string;
-  /** Of "behind": where the projection stands, one for each position that was asked for. */
+  /** Of "behind": where the projection stands in each shard that was asked for. */
   readonly positions?: readonly Position[];
 }
 

@@ -2,6 +2,8 @@
 export const limits = {
   /** Clients that answer reads. Eight reads at once already fill two cores of the database's machine. */
   queryConnections: 4,
+  /** Clients of the store's look-ups and claims alone: no number of reads may keep appends from being decided. */
+  storeConnections: 2,
   /** Clients that projectors write with. A statement carries up to 2,000 events: more writers only wait for the disk. */
   writerConnections: 3,
   /** A connection on one machine takes milliseconds, over a network some tens; a dead host is not waited for longer. */
@@ -37,9 +39,11 @@ export const limits = {
   migrationLeaseSeconds: 30,
   migrationWaitMs: 120_000,
   migrationPollMs: 100,
-  /** reached(): between two looks at the checkpoint where the projector runs in another process. */
+  /** Reads that wait for a position in one process; each looks a few times a second at what all of them share. */
+  waitersMax: 1_000,
+  /** reached(): before the second look at the checkpoint where the projector runs in another process; then doubled. */
   reachedPollMs: 25,
-  /** The same where a projector of this process tells of its moves: only another one's are missed. */
+  /** The longest such wait, and the only one where a projector of this process tells of its moves: others' are missed. */
   heardPollMs: 250,
   /** Read-your-writes waits no longer: within it a projection that works has long been there. */
   reachedMs: 5_000,

@@ -18,7 +18,7 @@ export const readCheckpoints = "select shard, sequence from checkpoints where lo
 
 export const readCheckpoint = "select sequence from checkpoints where log = $1 and name = $2 and shard = $3";
 
-export const findPositionsLog = "select log, gone from logs where tenant = $1 and identity = $2::bytea";
+export const positionsLogs = "select log, identity, gone from logs where tenant = $1";
 
 export const tenantsLogs = "select log, home, identity from logs where tenant = $1 and not gone order by log";
 

@@ -4,7 +4,7 @@ import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
 import {
   ensureCheckpoints,
   findLog,
-  findPositionsLog,
+  positionsLogs,
   readCheckpoint,
   readCheckpoints,
   registerLog,
@@ -44,7 +44,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       ensureCheckpoints,
       readCheckpoints,
       readCheckpoint,
-      findPositionsLog,
+      positionsLogs,
       tenantsLogs,
       archiveTextBatches,
       archiveByteBatches,

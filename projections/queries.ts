@@ -4,7 +4,7 @@ import { type Cursor, formatCursor, parseCursor } from "./cursor.ts";
 import type { Database, Parameter, Row } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
-import { findPositionsLog, hex, tenantsLogs } from "./logs.ts";
+import { hex, positionsLogs, tenantsLogs } from "./logs.ts";
 import { orderById, ordersByCustomer, ordersByCustomerAndStatus, ordersByStatus, ordersByTime } from "./order-sql.ts";
 import { waitForCheckpoint } from "./reached.ts";
 
@@ -77,18 +77,21 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
     },
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);
+      const wanted = latestOfShards(positions);
+      if (wanted.length === 0) return;
+      const logs = await locate(database, tenant, wanted);
       const seen = await Promise.all(
-        positions.map(async (position) => {
-          const log = await locate(database, tenant, position);
+        wanted.map(async (position) => {
+          const log = logs.get(hex(position.log));
           const { shard, sequence } = position;
           const wait = { find: async () => log, name: "orders" as const, shard, sequence, ...options, timeoutMs };
           return { ...position, sequence: await waitForCheckpoint(database, wait), index: 0 };
         }),
       );
-      if (seen.every((position, at) => position.sequence >= positions[at]!.sequence)) return;
+      if (seen.every((position, at) => position.sequence >= wanted[at]!.sequence)) return;
       if (options.signal?.aborted === true)
         throw new ProjectionError("cancelled", "the wait for a position was given up");
-      const where = seen.map(({ shard, sequence }, at) => `shard ${shard}: ${sequence} of ${positions[at]!.sequence}`);
+      const where = seen.map(({ shard, sequence }, at) => `shard ${shard}: ${sequence} of ${wanted[at]!.sequence}`);
       throw new ProjectionError(
         "behind",
         `the orders shown have not reached the position within ${timeoutMs} ms (${where.join(", ")})`,
@@ -120,14 +123,37 @@ function cursorOf(row: Row): Cursor {
   return { recordedUs: Number(row.recorded_us), orderId: row.order_id as string, log: row.log as number };
 }
 
-async function locate(database: Database, tenant: string, position: Position): Promise<number> {
-  const rows = await database.query(findPositionsLog, [tenant, position.log]);
-  const row = rows[0] as { log: number; gone: boolean } | undefined;
-  if (row === undefined) {
-    throw new ProjectionError("not-replicated", `the log ${hex(position.log)} of the position is not in this region`);
+/** Who has seen a shard's latest position has seen those before it. */
+function latestOfShards(positions: readonly Position[]): Position[] {
+  const latest = new Map<string, Position>();
+  for (const position of positions) {
+    const key = `${hex(position.log)}/${position.shard}`;
+    const known = latest.get(key);
+    if (known === undefined || known.sequence < position.sequence) latest.set(key, position);
   }
-  if (row.gone) throw new ProjectionError("gone", `the generation ${hex(position.log)} of the position is gone`);
-  return row.log;
+  return [...latest.values()];
+}
+
+/** The numbers of the positions' logs, by identity; one statement however many they are. */
+async function locate(
+  database: Database,
+  tenant: string,
+  positions: readonly Position[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = (await database.query(positionsLogs, [tenant])) as {
+    log: number;
+    identity: Uint8Array;
+    gone: boolean;
+  }[];
+  const known = new Map(rows.map((row) => [hex(row.identity), row]));
+  for (const identity of new Set(positions.map(({ log }) => hex(log)))) {
+    const row = known.get(identity);
+    if (row === undefined) {
+      throw new ProjectionError("not-replicated", `the log ${identity} of the position is not in this region`);
+    }
+    if (row.gone) throw new ProjectionError("gone", `the generation ${identity} of the position is gone`);
+  }
+  return new Map(rows.map((row) => [hex(row.identity), row.log]));
 }
 
 function orderRow(row: Row): OrderRow {

@@ -201,3 +201,20 @@ test("a checkpoint that is put back makes the projector read again, and nothing 
   await until(async () => (await archiveFaults(own, log)).length === 0);
   expect(running.projector.positions()).toEqual(log.ends());
 });
+
+test("look-ups of the store are answered while readers hold every client of theirs", async () => {
+  const log = createMemoryLog({ log: "lanes" });
+  await projectAll(db, log, "archive");
+  await using crowded = openDatabase({ url, logger: silent, connections: { queries: 2 } });
+  const archive = createArchive(crowded);
+  const stop = new AbortController();
+  const readers = Array.from({ length: 20 }, () =>
+    crowded.query("select pg_sleep(1.5)", [], { signal: stop.signal }).catch(() => {}),
+  );
+  const startedMs = performance.now();
+  expect(await archive.checkpoint(log.key, 0)).toBe(1);
+  expect((await archive.lookUp(log.key, 0, [{ stream: "s-1", id: "x" }])).floor).toBe(1);
+  expect(performance.now() - startedMs).toBeLessThan(1_000);
+  stop.abort();
+  await Promise.all(readers);
+});

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import { limits } from "../../projections/limits.ts";
 import { createOrderQueries, type OrderFilter } from "../../projections/queries.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { parsePosition } from "../../store/position.ts";
@@ -127,6 +128,36 @@ test("reached() waits for the orders shown, and says how far they are when it ta
   expect(error).toBeInstanceOf(ProjectionError);
   expect((error as ProjectionError).code).toBe("behind");
   expect((error as ProjectionError).details.positions?.map((position) => position.sequence)).toEqual([1, 5]);
+});
+
+test("however many wait, and for however many positions, the database is asked as for one; too many are refused", async () => {
+  const log = createMemoryLog({ tenant: "crowd" });
+  await projectAll(db, log, "orders");
+  let statements = 0;
+  // No projector in this process: nothing is heard.
+  await using other = openDatabase({ url, logger: silent });
+  const counted: Database = {
+    ...other,
+    query: (...asked) => {
+      statements++;
+      return other.query(...asked);
+    },
+  };
+  const queries = createOrderQueries(counted, "crowd");
+  const far = (at: number) => ({ log: log.key.identity, shard: at % 4, sequence: 1_000 + at, index: 0 });
+  const positions = Array.from({ length: 64 }, (_, at) => far(at));
+  const crowd = 200;
+  const codes = await Promise.all(
+    Array.from({ length: crowd }, () => codeOf(queries.reached(positions, { timeoutMs: 500 }))),
+  );
+  expect(new Set(codes)).toEqual(new Set(["behind"]));
+  // One to find the logs for each reader, and forty looks a second at the most for all of them.
+  expect(statements).toBeLessThan(crowd + 100);
+  const many = Array.from({ length: limits.waitersMax + 1 }, () =>
+    codeOf(queries.reached([far(0)], { timeoutMs: 500 })),
+  );
+  expect((await Promise.all(many)).filter((code) => code === "busy").length).toBeGreaterThan(0);
+  expect(await codeOf(queries.reached([far(0)], { timeoutMs: 10 }))).toBe("behind");
 });
 
 test("a position of a log that is not here, or of a generation that is gone, is told apart", async () => {
