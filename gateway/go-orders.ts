@@ -3,13 +3,14 @@ import { fromGoOrder, goPointer, toGoOrder } from "../orders/go-order.ts";
 import { absentOrder, evolve, type OrderState } from "../orders/order.ts";
 import { decodeOrderEvent } from "../orders/order-events.ts";
 import { isOrderId } from "../orders/order-id.ts";
+import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { answerJson } from "./answer.ts";
 import { bodyKind, decodeText, readBody } from "./body.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
 import { createIntake, readKey } from "./intake.ts";
-import { eventsPageMax, orderBytesMax } from "./limits.ts";
+import { eventsBytesMax, eventsPageMax, orderBytesMax } from "./limits.ts";
 import { candidateHomes, orderEvents } from "./order-homes.ts";
 
 export interface GoOrdersOptions {
@@ -38,7 +39,7 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
       // A repeat answers what the first one did, so with its time.
       const { store } = caller.services;
       const first = taken.repeated
-        ? await Array.fromAsync(orderEvents(store, taken.id, [taken.home], { limit: 1 }))
+        ? await Array.fromAsync(orderEvents(store, taken.id, [taken.home], { limit: 1 })).catch(noneHere)
         : [];
       const data = first.length > 0 ? createdText(first) : taken.data;
       return answerJson(toGoOrder(data, "received"), { status: 201, headers });
@@ -61,10 +62,18 @@ async function readGoOrder(caller: Caller, id: string, here: string): Promise<ob
     const row = rows.find((each) => each.home === here) ?? rows[0];
     if (row !== undefined) return toGoOrder(row.body, row.status);
     const homes = await candidateHomes(services, id, here);
-    const events = await Array.fromAsync(orderEvents(services.store, id, homes, { limit: eventsPageMax }));
+    const events = await Array.fromAsync(orderEvents(services.store, id, homes, goReadMax));
     if (events.length > 0) return toGoOrder(createdText(events), statusOf(events, services.currency));
   }
   throw new GatewayError("order-not-found", `this region knows of no order ${JSON.stringify(id.slice(0, 128))}`);
+}
+
+const goReadMax = { limit: eventsPageMax, bytesMax: eventsBytesMax } as const;
+
+/** The order was taken, only not where its home is replicated to: what the client sent again says the same of it. */
+function noneHere(error: unknown): RecordedEvent[] {
+  if (error instanceof StoreError && error.code === "not-replicated") return [];
+  throw error;
 }
 
 function createdText(events: readonly RecordedEvent[]): string {

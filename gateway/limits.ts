@@ -22,6 +22,8 @@ export const listPageMax = 200;
 export const listPageDefault = 50;
 /** Events of one answer of GET …/events: an order has about ten. */
 export const eventsPageMax = 1_000;
+/** Bytes of the same, of their data: an event takes up to 1 MiB, and the answer is built in memory. */
+export const eventsBytesMax = 8 << 20;
 /** Events of one GetEvents of the Go system, as of one GET …/events; GetEventsStream has no limit. */
 export const goAnswerEventsMax = 1_000;
 /** Bytes of the same: gRPC clients take 4 MiB by default, framing included, and Go's would refuse what is larger. */

@@ -132,7 +132,7 @@ export const schemas: Readonly<Record<string, object>> = {
   Order: orderView,
   Orders: closed({ orders: { type: "array", items: ref("Order") }, cursor: text }, ["cursor"]),
   Event: event,
-  Events: closed({ order_id: text, events: { type: "array", items: ref("Event") } }),
+  Events: closed({ order_id: text, events: { type: "array", items: ref("Event") }, next: count }, ["next"]),
   Problem: problem,
   ProblemKind: closed({ type: text, status: count, title: text, next: text }),
   Alive: closed({ alive: { const: true } }),

@@ -38,24 +38,32 @@ export async function* eventsIn(
   }
 }
 
+/** Ends a home's events with the one that reaches so many bytes of data; default: none does. */
+interface OrderReadOptions extends Omit<ReadOptions, "home"> {
+  readonly bytesMax?: number;
+}
+
 /**
- * An order's events in each of its homes, one home after the other, as they are read: `limit` is each home's. A home that
+ * An order's events in each of its homes, one home after the other, as they are read: the limits are each home's. A home that
  * cannot be asked is an error only when no other has the order; one that fails half-way always is.
  */
 export async function* orderEvents(
   store: EventStore,
   id: string,
   homes: readonly string[],
-  options: Omit<ReadOptions, "home"> = {},
+  { bytesMax = Number.POSITIVE_INFINITY, ...options }: OrderReadOptions = {},
 ): AsyncGenerator<RecordedEvent, void> {
   let found = false;
   let unasked: { readonly error: unknown } | undefined;
   for (const home of homes) {
     let begun = false;
+    let bytes = 0;
     try {
       for await (const event of eventsIn(store, orderStream(id), { ...options, home })) {
         begun = true;
         yield event;
+        bytes += event.data.length;
+        if (bytes >= bytesMax) break;
       }
     } catch (error) {
       if (begun) throw error;

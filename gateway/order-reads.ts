@@ -2,10 +2,11 @@ import type { Hono } from "hono";
 import { isOrderId } from "../orders/order-id.ts";
 import { ProjectionError } from "../projections/error.ts";
 import { StoreError } from "../store/error.ts";
+import type { RecordedEvent } from "../store/event-store.ts";
 import { answerJson } from "./answer.ts";
 import type { Admission, Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
-import { eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
+import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
 import { type Parameters, readParameters, refuse } from "./parameters.ts";
@@ -74,6 +75,7 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
     from: parameters.count("from", { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? 0,
     limit: parameters.count("limit", { min: 1, max: eventsPageMax }) ?? eventsPageMax,
     signal: request.signal,
+    bytesMax: Math.floor(eventsBytesMax / homes.length),
   };
   const events = await Array.fromAsync(orderEvents(services.store, id, homes, page)).catch((error: unknown) => {
     throw error instanceof StoreError && error.code === "not-replicated"
@@ -81,7 +83,25 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
       : error;
   });
   if (events.length === 0 && page.from === 0) throw noOrder(id);
-  return { order_id: id, events: events.map(eventDocument) };
+  const next = nextRevision(events, page);
+  return { order_id: id, events: events.map(eventDocument), ...(next === undefined ? {} : { next }) };
+}
+
+/**
+ * Where to go on, as `from`, when some home's events were cut; undefined: all are here. Of several homes the lowest: what
+ * the others have above it comes again.
+ */
+function nextRevision(
+  events: readonly RecordedEvent[],
+  page: { readonly limit: number; readonly bytesMax: number },
+): number | undefined {
+  const homes = new Map<string, { count: number; bytes: number; next: number }>();
+  for (const { home, revision, data } of events) {
+    const { count, bytes } = homes.get(home) ?? { count: 0, bytes: 0 };
+    homes.set(home, { count: count + 1, bytes: bytes + data.length, next: revision + 1 });
+  }
+  const cut = [...homes.values()].filter(({ count, bytes }) => count >= page.limit || bytes >= page.bytesMax);
+  return cut.length === 0 ? undefined : Math.min(...cut.map(({ next }) => next));
 }
 
 /** Read your writes: waits until this region's projection has seen the positions that the client names. */

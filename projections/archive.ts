@@ -3,6 +3,7 @@ import type { RecordedEvent } from "../store/event-store.ts";
 import { decodeMeta } from "../store/meta.ts";
 import { texts } from "./column.ts";
 import type { Database, Row } from "./database.ts";
+import { limits } from "./limits.ts";
 import { createLogNumbers, readCheckpoint } from "./logs.ts";
 import { waitForCheckpoint } from "./reached.ts";
 
@@ -26,13 +27,20 @@ left join lateral (
   where events.log = $1::int4 and events.stream = u.stream and events.revision >= 64 and events.event_id = u.id
 ) e on true`;
 
-/** At least one row, for the floor; with the page's events where there are any. */
+/**
+ * At least one row, for the floor; with the page's events where there are any. Of what the limit lets through, only as
+ * much as begins within the bytes: the first event always does. `matched` tells that the page was cut.
+ */
 export const readStreamPage = `select f.floor, e.*
 from (select ${floor} as floor) f
 left join lateral (
-  select revision, event_id, digest, type, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_us, sequence, idx,
-    data, meta
-  from events where log = $1::int4 and stream = $3 and revision >= $4::int8 order by revision limit $5::int4
+  select q.* from (
+    select p.*, count(*) over () as matched, sum(p.size) over (order by p.revision) as bytes from (
+      select revision, event_id, digest, type, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_us, sequence,
+        idx, data, meta, octet_length(data) + coalesce(octet_length(meta), 0) as size
+      from events where log = $1::int4 and stream = $3 and revision >= $4::int8 order by revision limit $5::int4
+    ) p
+  ) q where q.bytes - q.size < $6::int8
 ) e on true order by e.revision`;
 
 /** What a shard's owner asks before it decides: reads by clients, however many, must not hold it up. */
@@ -63,9 +71,10 @@ export function createArchive(database: Database): Archive {
     async readStream(log, shard, stream, page) {
       const number = await logs.find(log);
       if (number === undefined) return { floor: 0, events: [] };
-      const rows = await database.query(readStreamPage, [number, shard, stream, page.from, page.limit]);
+      const place = [number, shard, stream, page.from, page.limit, limits.pageBytes];
+      const rows = await database.query(readStreamPage, place);
       const events = rows.filter((row) => row.revision !== null).map((row) => recordedEvent(row, log, shard, stream));
-      return { floor: Number(rows[0]!.floor), events };
+      return { floor: Number(rows[0]!.floor), events, more: Number(rows[0]!.matched ?? 0) > events.length };
     },
     async reached(log, shard, sequence, options) {
       return waitForCheckpoint(database, { find: () => logs.find(log), name: "archive", shard, sequence, ...options });

@@ -47,6 +47,8 @@ export const limits = {
   heardPollMs: 250,
   /** Read-your-writes waits no longer: within it a projection that works has long been there. */
   reachedMs: 5_000,
+  /** A page of a stream ends with the event that reaches this: with one of 1 MiB behind it, 8 MiB. */
+  pageBytes: 7 << 20,
   /** Orders a page. */
   pageOrders: 500,
   /** Order ids fetched at once while all are walked through. */

@@ -35,13 +35,13 @@ export interface Archive {
   checkpoint(log: LogKey, shard: number): Promise<number>;
   /** One query for all pairs; answers stand in the order of the pairs. */
   lookUp(log: LogKey, shard: number, pairs: readonly LookUp[]): Promise<{ floor: number; found: readonly LookedUp[] }>;
-  /** At most `limit` events of one stream from revision `from` on. */
+  /** At most `limit` events of one stream from revision `from` on; fewer, and `more`, where they are large. */
   readStream(
     log: LogKey,
     shard: number,
     stream: string,
     page: { from: number; limit: number },
-  ): Promise<{ floor: number; events: readonly RecordedEvent[] }>;
+  ): Promise<{ floor: number; events: readonly RecordedEvent[]; more?: boolean }>;
   /** Waits until the checkpoint has reached `sequence`, at most `timeoutMs`; answers the checkpoint it saw last. */
   reached(
     log: LogKey,

@@ -87,7 +87,7 @@ export function createStreamReader(options: ReaderOptions): StreamReader {
         next += page.events.length;
         left -= page.events.length;
         if (left === 0) return;
-        if (page.events.length === size) continue;
+        if (page.events.length === size || page.more === true) continue;
         if (own !== undefined && page.floor < target) {
           for await (const { sequence, batch } of tail(shard, stream, page.floor, target, signal)) {
             const place = { home: key.home, log: key.identity, shard, sequence };

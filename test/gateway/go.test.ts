@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
+import { StoreError } from "../../store/error.ts";
 import { EventStore } from "../../store/gen/eventstore/eventstore_pb.ts";
 import { EventStore as OurEventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
@@ -86,6 +87,19 @@ test("a repeat under the same Idempotency-Key answers the same order with the sa
   const again = await harness.call("/api/orders", init);
   expect(again.headers.get("idempotency-replayed")).toBe("true");
   expect(await again.text()).toBe(first);
+});
+
+test("a repeat of an order whose home is not replicated here answers what was sent again", async () => {
+  const harness = await createHarness();
+  const init = { method: "POST", headers: { ...json, "idempotency-key": "k" }, body: JSON.stringify(goOrder) };
+  const first = (await (await harness.call("/api/orders", init)).json()) as object;
+  harness.store.readStream = async function* () {
+    yield* [];
+    throw new StoreError("not-replicated", "the log orders of eu-west is not replicated to us-east", { field: "home" });
+  };
+  const again = await harness.call("/api/orders", init);
+  expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([201, "true"]);
+  expect(await again.json()).toMatchObject({ ...first, created_on: expect.any(String) });
 });
 
 test("what is wrong with a Go order is named by its own fields", async () => {

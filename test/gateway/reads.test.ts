@@ -213,3 +213,36 @@ test("an order and an event whose JSON nests too deep to be written again are an
   const { events } = await read<{ events: object[] }>(harness, "/v1/orders/deep/events");
   expect(events[0]).toMatchObject({ data_base64: Buffer.from(deep).toString("base64") });
 });
+
+test("a long history is answered in parts of bounded bytes and count, and `next` leads through all of it", async () => {
+  const harness = await createHarness();
+  const homes = ["us-east", "eu-west"];
+  for (const home of homes) {
+    const sizes = home === "us-east" ? Array.from({ length: 12 }, () => 1 << 20) : [2, 2];
+    for (const [at, size] of sizes.entries()) {
+      const event = { id: `${at}`, type: at === 0 ? "order.created" : "order.note", data: Buffer.alloc(size, " ") };
+      event.data.write("{}");
+      await harness.store.append({ stream: "order-L1", expected: "any", home, events: [event] });
+    }
+  }
+  interface Part {
+    events: { region: string; revision: number }[];
+    next?: number;
+  }
+  for (const [query, parts] of [
+    ["region=us-east", 2],
+    ["region=us-east&limit=5", 3],
+    // Four, four and four of the larger home: the last may have one behind it.
+    ["", 4],
+  ] as const) {
+    const seen = new Set<string>();
+    let part: Part = { events: [], next: 0 };
+    let count = 0;
+    for (; part.next !== undefined; count++) {
+      part = await read<Part>(harness, `/v1/orders/L1/events?from=${part.next}&${query}`);
+      expect(part.events.length).toBeLessThanOrEqual(8);
+      for (const { region, revision } of part.events) seen.add(`${region}/${revision}`);
+    }
+    expect([query, count, seen.size]).toEqual([query, parts, query === "" ? 14 : 12]);
+  }
+});

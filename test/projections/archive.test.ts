@@ -3,6 +3,7 @@ import { silent } from "../../mesh/logger.ts";
 import { createArchive } from "../../projections/archive.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import { createStreamReader } from "../../store/reader.ts";
 import { createMemoryLog, startUs } from "./batches.ts";
 import { archiveFaults, caughtUp, projectAll, run, until } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -122,11 +123,31 @@ test("a stream is read page by page, with the floor even where there is nothing"
   const archive = createArchive(db);
   const page = await archive.readStream(log.key, 3, "p-1", { from: 10, limit: 10 });
   expect(page.events.map((event) => event.revision)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
-  const none = { floor: last.message.sequence, events: [] };
+  const none = { floor: last.message.sequence, events: [], more: false };
   expect(await archive.readStream(log.key, 3, "p-1", { from: 25, limit: 10 })).toEqual(none);
   expect(await archive.readStream(log.key, 3, "p-2", { from: 0, limit: 10 })).toEqual(none);
   const unknown = { ...log.key, home: "nowhere" };
   expect(await archive.readStream(unknown, 3, "p-1", { from: 0, limit: 10 })).toEqual({ floor: 0, events: [] });
+});
+
+test("a page of large events ends by its bytes, and the reader goes on behind it", async () => {
+  const log = createMemoryLog({ log: "heavy" });
+  const sizes = [...Array.from({ length: 20 }, () => 1 << 20), 9 << 20, 1, 1];
+  for (const [at, size] of sizes.entries()) log.add(3, [{ stream: "h-1", type: "t", data: Buffer.alloc(size, at) }]);
+  await projectAll(db, log, "archive");
+  const archive = createArchive(db);
+  const pages: number[][] = [];
+  for (let from = 0, more = true; more; ) {
+    const page = await archive.readStream(log.key, 3, "h-1", { from, limit: 1_000 });
+    pages.push(page.events.map((event) => event.data.length));
+    more = page.more === true;
+    from += page.events.length;
+  }
+  expect(pages.flat()).toEqual(sizes);
+  expect(pages.map((page) => page.length)).toEqual([7, 7, 7, 2]);
+  const reader = createStreamReader({ key: log.key, own: undefined, archive, logger: silent });
+  const read = await Array.fromAsync(reader.read(3, "h-1", { from: 0, limit: 1_000 }));
+  expect(read.map((event) => event.revision)).toEqual(sizes.map((_, at) => at));
 });
 
 test("a batch of 10,000 events and one of 3 MB are each written whole", async () => {
