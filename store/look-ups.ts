@@ -1,12 +1,13 @@
 import type { Logger } from "../mesh/logger.ts";
-import type { Archive, LogKey, LookUp } from "./archive.ts";
+import type { Archive, LogKey, LookedUp, LookUp } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import { lookUpPairsMax } from "./limits.ts";
 import type { Pending } from "./pending.ts";
 
 /**
  * Asks the archive for ids that the index does not know: one statement at a time, for all that has gathered, beside the
- * publish in flight, so that nobody waits for a stranger's look-up.
+ * publish in flight, so that nobody waits for a stranger's look-up. Of an append of many events one id is asked for first:
+ * where its stream has no event, none of the others is known either.
  */
 export interface LookUps {
   /** The append comes back through `answered`, or is rejected as unavailable. */
@@ -30,6 +31,10 @@ export function createLookUps(options: {
 }): LookUps {
   let waiting: Pending[] = [];
   let asked: readonly Pending[] = [];
+  /** Where the answers to what is being asked begin. */
+  const places = new Map<Pending, number>();
+  /** Their streams are there: all their ids are asked for. */
+  const existing = new Set<Pending>();
   const size = { appends: 0, bytes: 0 };
 
   function weigh(appends: readonly Pending[], sign: 1 | -1): void {
@@ -47,15 +52,24 @@ export function createLookUps(options: {
     weigh(taken, -1);
     if ("cause" in answer) unanswered(taken, answer.cause);
     else {
-      let at = 0;
-      for (const pending of taken) {
-        pending.lookedUp = { floor: answer.floor, found: answer.found.slice(at, at + pending.events.length) };
-        at += pending.events.length;
-      }
       options.checkpoint(answer.floor);
-      options.answered(taken);
+      options.answered(taken.filter((pending) => understand(pending, answer.floor, answer.found)));
     }
     if (waiting.length > 0) void ask();
+  }
+
+  /** Takes the append's part of an answer; false: the rest of its ids must be asked for. */
+  function understand(pending: Pending, floor: number, answers: readonly LookedUp[]): boolean {
+    const from = places.get(pending)!;
+    const whole = existing.delete(pending) || pending.events.length === 1;
+    const found = answers.slice(from, from + (whole ? pending.events.length : 1));
+    if (!whole && found[0]!.revision !== -1) {
+      existing.add(pending);
+      add(pending);
+      return false;
+    }
+    pending.lookedUp = { floor, found: whole ? found : pending.events.map(() => found[0]!) };
+    return true;
   }
 
   function unanswered(appends: readonly Pending[], cause: unknown): void {
@@ -69,14 +83,26 @@ export function createLookUps(options: {
   function take(): { taken: Pending[]; pairs: LookUp[] } {
     const pairs: LookUp[] = [];
     let count = 0;
+    places.clear();
     for (const pending of waiting) {
-      if (count > 0 && pairs.length + pending.events.length > lookUpPairsMax) break;
+      const events = existing.has(pending) ? pending.events : pending.events.slice(0, 1);
+      if (count > 0 && pairs.length + events.length > lookUpPairsMax) break;
       count++;
-      for (const event of pending.events) pairs.push({ stream: pending.request.stream, id: event.id });
+      places.set(pending, pairs.length);
+      for (const event of events) pairs.push({ stream: pending.request.stream, id: event.id });
     }
     const taken = waiting.slice(0, count);
     waiting = waiting.slice(count);
     return { taken, pairs };
+  }
+
+  function add(pending: Pending): void {
+    weigh([pending], 1);
+    waiting.push(pending);
+    // Gathers what arrives in the same turn of the event loop.
+    if (asked.length === 0 && waiting.length === 1) {
+      setImmediate(() => asked.length === 0 && waiting.length > 0 && void ask());
+    }
   }
 
   return {
@@ -85,14 +111,7 @@ export function createLookUps(options: {
       yield* asked;
       yield* waiting;
     },
-    add(pending) {
-      weigh([pending], 1);
-      waiting.push(pending);
-      // Gathers what arrives in the same turn of the event loop.
-      if (asked.length === 0 && waiting.length === 1) {
-        setImmediate(() => asked.length === 0 && waiting.length > 0 && void ask());
-      }
-    },
+    add,
     close() {
       const error = new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
       for (const pending of [...asked, ...waiting]) pending.reject(error);

@@ -4,7 +4,6 @@ import type { ExpectedRevision } from "../../store/error.ts";
 import { StoreError } from "../../store/error.ts";
 import type { AppendResult, NewEvent, RecordedEvent } from "../../store/event-store.ts";
 import { mintId } from "../../store/ids.ts";
-import { queuedAppendsMax } from "../../store/limits.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
@@ -278,37 +277,6 @@ test("reads with the broker or the archive away are unavailable, not internal er
   await reader.kill();
   await own[Symbol.asyncDispose]();
 }, 30_000);
-
-test("appends whose look-up is never answered are bounded, and each is told in time", async () => {
-  await using fresh = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
-  await using process = await fresh.process();
-  await process.store.append({ stream: "note-1", expected: "no-stream", events: [event("a")] });
-  fresh.archive.stuck = true;
-  const outcomes: Record<string, number> = {};
-  const begun = performance.now();
-  await Promise.all(
-    Array.from({ length: queuedAppendsMax + 500 }, (_, i) =>
-      process.store
-        .append({ stream: `note-${i + 2}`, expected: "any", events: [event("a")] })
-        .catch((error: StoreError) => {
-          outcomes[error.code] = (outcomes[error.code] ?? 0) + 1;
-        }),
-    ),
-  );
-  expect(performance.now() - begun).toBeLessThan(20_000);
-  expect(outcomes).toEqual({ overloaded: 500, unavailable: queuedAppendsMax });
-}, 40_000);
-
-test("a store that is closed answers what waits for the archive", async () => {
-  await using fresh = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
-  const process = await fresh.process();
-  await process.store.append({ stream: "note-1", expected: "no-stream", events: [event("a")] });
-  fresh.archive.stuck = true;
-  const waiting = refusal(process.store.append({ stream: "note-2", expected: "any", events: [event("a")] }));
-  await eventually("it is asked for", () => fresh.archive.lookUps > 1);
-  await process[Symbol.asyncDispose]();
-  expect((await waiting).code).toBe("unavailable");
-});
 
 test("a minted id is looked up when its owner's clock was ahead, and is recorded once", async () => {
   await using fresh = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
