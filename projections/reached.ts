@@ -48,7 +48,7 @@ async function waitAmongOthers(database: Database, looks: Looks, wait: Checkpoin
     }
     if (seen >= wait.sequence || expired()) return seen;
     const pollMs = heard > 0 ? limits.heardPollMs : Math.min(limits.reachedPollMs * 2 ** round, limits.heardPollMs);
-    await pause(database, log, wait, Math.min(pollMs, until - monotonicMs()));
+    await pause(database, log, wait, Math.max(0, Math.min(pollMs, until - monotonicMs())));
   }
 }
 
