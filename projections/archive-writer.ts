@@ -1,9 +1,10 @@
 import type { LogBatch } from "../store/log-reader.ts";
 import { encodeMeta } from "../store/meta.ts";
+import { copyBatches, eventColumns } from "./archive-copy.ts";
 import { joinBodies } from "./bodies.ts";
 import { bytes, numbers, texts, times } from "./column.ts";
-import type { Parameter } from "./database.ts";
-import type { ProjectionWriter } from "./writer.ts";
+import type { Database, Parameter, RunOptions } from "./database.ts";
+import type { ProjectionWriter, WritePlace } from "./writer.ts";
 
 /**
  * Checkpoint and rows in one statement: no transaction that a lost connection could cut in two. Where the checkpoint has
@@ -15,7 +16,7 @@ const archiveBatches = (bodies: string) => `with moved as (
 ), bodies as materialized (
   select ${bodies} as joined
 ), written as (
-  insert into events (log, stream, revision, event_id, digest, type, recorded_at, shard, sequence, idx, data, meta)
+  insert into events (${eventColumns})
   select $3::int4, u.stream, u.revision, u.event_id, u.digest, u.type, u.recorded_at, $4::int2, u.sequence, u.idx,
     substr(b.joined, u.start, u.size), u.meta
   from moved, bodies b, unnest($6::text[], $7::int8[], $8::text[], $9::int8[], $10::text[], $11::timestamptz[],
@@ -27,21 +28,33 @@ const archiveBatches = (bodies: string) => `with moved as (
 export const archiveTextBatches = archiveBatches("convert_to($5::text, 'UTF8')");
 export const archiveByteBatches = archiveBatches("$5::bytea");
 
-/** Everything that was recorded, nothing left out. */
+/** Everything that was recorded, nothing left out. PostgreSQL takes the rows by COPY, at half the CPU of both sides. */
 export const archiveWriter: ProjectionWriter = {
   name: "archive",
-  prepare(batches) {
-    const { value, columns } = archiveColumns(batches);
-    return {
-      statement: typeof value === "string" ? archiveTextBatches : archiveByteBatches,
-      parameters: (place) => [place.from, place.to, place.log, place.shard, value, ...columns],
-      alarms: [],
-    };
-  },
+  prepare: (batches) => ({
+    async write(db, place, options) {
+      return (await db.copies())
+        ? copyBatches(db, batches, place, options)
+        : insertBatches(db, batches, place, options);
+    },
+    alarms: [],
+  }),
 };
 
+async function insertBatches(
+  db: Database,
+  batches: readonly LogBatch[],
+  { from, to, log, shard }: WritePlace,
+  options: RunOptions,
+): Promise<boolean> {
+  const { value, lists } = columnsOf(batches);
+  const statement = typeof value === "string" ? archiveTextBatches : archiveByteBatches;
+  const rows = await db.write(statement, [from, to, log, shard, value, ...lists], options);
+  return Number(rows[0]?.moved) === 1;
+}
+
 /** One pass, one list a column: a column is joined to one text in the end. */
-function archiveColumns(batches: readonly LogBatch[]): { value: string | Uint8Array; columns: readonly Parameter[] } {
+function columnsOf(batches: readonly LogBatch[]): { value: string | Uint8Array; lists: readonly Parameter[] } {
   const streams: string[] = [];
   const revisions: number[] = [];
   const ids: string[] = [];
@@ -70,5 +83,5 @@ function archiveColumns(batches: readonly LogBatch[]): { value: string | Uint8Ar
   const { value, starts, sizes } = joinBodies(data);
   const keys = [texts(streams), numbers(revisions), texts(ids), numbers(digests), texts(types), times(recorded)];
   const rest = [numbers(sequences), numbers(indexes), bytes(metas), numbers(starts), numbers(sizes)];
-  return { value, columns: [...keys, ...rest] };
+  return { value, lists: [...keys, ...rest] };
 }

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { Writable } from "node:stream";
 import postgres from "postgres";
 import { deadline } from "./clock.ts";
 import { ProjectionError } from "./error.ts";
@@ -16,6 +17,11 @@ export interface Connection {
   readonly alive: boolean;
   /** Runs one statement. Rejects with ProjectionError; after "away" the connection is dead. */
   run(statement: string, parameters: readonly Parameter[]): Promise<Row[]>;
+  /**
+   * Runs statements of which one is `copy … from stdin (format binary)` and takes `rows`. They are one transaction, the
+   * implicit one of PostgreSQL's simple protocol: a lost connection leaves nothing of it. Rejects as run() does.
+   */
+  copy(statements: string, rows: Uint8Array): Promise<void>;
   discard(): void;
 }
 
@@ -59,30 +65,49 @@ export function openConnection(options: ConnectionOptions): Connection {
     socket?.destroy();
   };
 
+  async function answered<T>(answer: Promise<T>, statement: string): Promise<T> {
+    const late = () => new ProjectionError("away", `the database did not answer within ${options.statementMs} ms`);
+    try {
+      return await deadline(answer, options.statementMs + limits.answerMarginMs, late);
+    } catch (error) {
+      const failure = asProjectionError(error, statement);
+      if (failure.code === "away") discard();
+      throw failure;
+    }
+  }
+
   return {
     get alive() {
       return alive;
     },
     async run(statement, parameters) {
-      const query = sql.unsafe(
-        statement,
-        parameters as (string | number | boolean | null)[],
-        {
-          prepare: true,
-          simple: false,
-        } as postgres.UnsafeQueryOptions,
-      );
-      const late = () => new ProjectionError("away", `the database did not answer within ${options.statementMs} ms`);
-      try {
-        return [...(await deadline<Iterable<Row>>(query.execute(), options.statementMs + limits.answerMarginMs, late))];
-      } catch (error) {
-        const failure = asProjectionError(error, statement);
-        if (failure.code === "away") discard();
-        throw failure;
-      }
+      const given = parameters as (string | number | boolean | null)[];
+      const how = { prepare: true, simple: false } as postgres.UnsafeQueryOptions;
+      const rows: Iterable<Row> = await answered(sql.unsafe(statement, given, how).execute(), statement);
+      return [...rows];
+    },
+    async copy(statements, rows) {
+      const query = sql.unsafe(statements) as postgres.PendingQuery<Row[]> & DriverQuery;
+      const finish = query.resolve;
+      // The driver answers with a stream when the server wants the rows, and again at the end, which it has no promise for.
+      query.resolve = (answer) => (answer instanceof Writable ? sendRows(answer, rows) : finish(answer));
+      await answered(query.execute(), statements);
     },
     discard,
   };
+}
+
+/** What postgres.js 3.4.9 calls when a query gets an answer. */
+interface DriverQuery {
+  resolve(answer: unknown): void;
+}
+
+function sendRows(stream: Writable, rows: Uint8Array): void {
+  // An error of the server rejects the query as well; without a listener this one would end the process.
+  stream.on("error", () => {});
+  for (let at = 0; at < rows.length; at += limits.copyChunkBytes)
+    stream.write(rows.subarray(at, at + limits.copyChunkBytes));
+  stream.end();
 }
 
 async function openSocket(host: string, port: number): Promise<Socket> {

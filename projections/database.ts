@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+export const serverVersion = "select version() as version";
+
 /**
  * A region's database. Every statement is a transaction of its own at SERIALIZABLE; there are no others, so that a lost
  * connection can never leave half of one behind. Nothing here waits without a bound.
@@ -22,6 +24,16 @@ export interface Database extends AsyncDisposable {
   query(statement: string, parameters?: readonly Parameter[], options?: RunOptions): Promise<Row[]>;
   /** Writes, on clients of their own. After "away" the outcome is unknown: the caller looks at its checkpoint. */
   write(statement: string, parameters?: readonly Parameter[], options?: RunOptions): Promise<Row[]>;
+  /**
+   * Statements of which one is `copy … from stdin (format binary)` and takes `rows`, as one transaction. Only where
+   * copies() says so; otherwise as write().
+   */
+  copy(statements: string, rows: Uint8Array, options?: RunOptions): Promise<void>;
+  /**
+   * Whether the server is PostgreSQL. CockroachDB takes a binary COPY in steps of 100 rows, and not surely as a part of a
+   * transaction: its archive is written by one statement.
+   */
+  copies(): Promise<boolean>;
   /** Checkpoints that this process has moved. */
   readonly progress: Progress;
   /** False from the first statement that found the database away until one that got an answer. */
@@ -55,22 +67,17 @@ export function openDatabase(options: DatabaseOptions): Database {
     else options.logger.warn({ reason: error?.message }, "the database is away");
   };
 
-  async function run(
-    lanes: Lanes,
-    retryAway: boolean,
-    statement: string,
-    parameters: readonly Parameter[],
-    o: RunOptions,
-  ) {
-    let repeats = retryAway ? 1 : 0;
+  /** `repeats`: how often it is tried again on a fresh connection when the one it got had died. */
+  async function run<T>(lanes: Lanes, repeats: number, act: (connection: Connection) => Promise<T>, o: RunOptions) {
+    let left = repeats;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const rows = await lanes.use((connection) => connection.run(statement, parameters), closing.signal, o.signal);
+        const answer = await lanes.use(act, closing.signal, o.signal);
         note(true);
-        return rows;
+        return answer;
       } catch (error) {
         if (!(error instanceof ProjectionError)) throw error;
-        if (error.code === "away" && repeats-- > 0) continue;
+        if (error.code === "away" && left-- > 0) continue;
         if (error.code === "away") note(false, error);
         if (error.code !== "serialization" || attempt + 1 >= limits.serializationAttempts) throw error;
         await delay(jitter(attempt, limits.serializationDelayMs, 1_280), o.signal);
@@ -82,10 +89,21 @@ export function openDatabase(options: DatabaseOptions): Database {
     closing.abort();
     await Promise.all([queries.close(), store.close(), writers.close()]);
   };
+  const query: Database["query"] = (statement, parameters = [], o = {}) =>
+    run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
+  let copies: boolean | undefined;
   return {
-    query: (statement, parameters = [], o = {}) =>
-      run(o.lane === "store" ? store : queries, true, statement, parameters, o),
-    write: (statement, parameters = [], o = {}) => run(writers, false, statement, parameters, o),
+    query,
+    write: (statement, parameters = [], o = {}) =>
+      run(writers, 0, (connection) => connection.run(statement, parameters), o),
+    copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
+    async copies() {
+      if (copies === undefined) {
+        const [row] = await query(serverVersion);
+        copies = String(row?.version).startsWith("PostgreSQL");
+      }
+      return copies;
+    },
     progress: createProgress(),
     reachable: () => reachable,
     close,

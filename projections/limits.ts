@@ -27,6 +27,8 @@ export const limits = {
   /** One write: bound by memory here and by CockroachDB's 16 MiB a message (hex doubles bodies). */
   writeEventsMax: 2_000,
   writeBytesMax: 4 << 20,
+  /** The driver copies a chunk once more, and CockroachDB's largest message is 16 MiB. */
+  copyChunkBytes: 1 << 20,
   /** What one shard's queue may hold before the log's reader waits: the next write gathers while one is under way. */
   queueEventsMax: 4_000,
   queueBytesMax: 4 << 20,

@@ -54,8 +54,10 @@ export function createOrdersWriter(options: FoldOptions): ProjectionWriter {
       const rows = [...news, ...firsts(created), numbers(starts), numbers(sizes)];
       rows.push(...states(changed, (change) => movesText(change.moves)));
       return {
-        statement: projectOrders,
-        parameters: (place) => [place.from, place.to, place.log, place.shard, value, ...rows],
+        async write(db, { from, to, log, shard }, options) {
+          const answer = await db.write(projectOrders, [from, to, log, shard, value, ...rows], options);
+          return Number(answer[0]?.moved) === 1;
+        },
         alarms,
       };
     },

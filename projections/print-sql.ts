@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { lookUpPairs, readStreamPage } from "./archive.ts";
+import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
+import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
   findLog,
@@ -48,6 +50,9 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       tenantsLogs,
       archiveTextBatches,
       archiveByteBatches,
+      moveCheckpoint: moveCheckpoint({ log: 1, shard: 0, from: 1, to: 2 }),
+      copyEvents,
+      serverVersion,
       projectOrders,
       lookUpPairs,
       readStreamPage,

@@ -182,8 +182,7 @@ async function tryWrite(state: State, at: Shard, batches: readonly LogBatch[], a
     }
     const write = state.writer.prepare(batches);
     const to = batches.at(-1)!.message.sequence;
-    const rows = await db.write(write.statement, write.parameters({ log: at.log, shard: at.shard, from, to }), at);
-    if (Number(rows[0]?.moved) === 1) {
+    if (await write.write(db, { log: at.log, shard: at.shard, from, to }, at)) {
       written(state, batches, write);
       reached(state, at.log, at.shard, to);
     } else {

@@ -1,5 +1,5 @@
 import type { LogBatch } from "../store/log-reader.ts";
-import type { Parameter } from "./database.ts";
+import type { Database, RunOptions } from "./database.ts";
 
 /** Where a write begins and ends. */
 export interface WritePlace {
@@ -11,10 +11,10 @@ export interface WritePlace {
   readonly to: number;
 }
 
-/** A fold of batches into one statement, which moves the checkpoint and answers one row with `moved`: 1 or 0. */
+/** A fold of batches into rows. */
 export interface PreparedWrite {
-  readonly statement: string;
-  parameters(place: WritePlace): readonly Parameter[];
+  /** Rows and checkpoint in one transaction; false: the checkpoint had moved, and nothing was written. */
+  write(db: Database, place: WritePlace, options: RunOptions): Promise<boolean>;
   /** What was left out, and why: logged and counted once the write is done. */
   readonly alarms: readonly string[];
 }

@@ -5,7 +5,7 @@ import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { createStreamReader } from "../../store/reader.ts";
 import { createMemoryLog, startUs } from "./batches.ts";
-import { archiveFaults, caughtUp, projectAll, run, until } from "./projection.ts";
+import { archiveFaults, caughtUp, projectAll, run, until, ways } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
 
 let postgres: TestPostgres;
@@ -59,59 +59,63 @@ test("an event is found by its id beyond the first 64 revisions too, and at the 
   );
 });
 
-test("what was recorded is read back to the byte and the microsecond", async () => {
-  const log = createMemoryLog({ log: "bytes" });
-  const bodies = [
-    Buffer.from('{"a":"£ \\" \\\\ ü \\u0000"}'),
-    Buffer.from([0, 1, 2]),
-    Buffer.from([0xff, 0xfe]),
-    Buffer.alloc(0),
-  ];
-  const meta = {
-    contentType: "application/octet-stream",
-    schema: 3,
-    occurredUs: startUs - 1,
-    correlation: "c",
-    causation: "ca",
-    traceparent: "tp",
-    attributes: [{ name: "n", value: "v" }],
-    actor: "me",
-    dataKey: "k",
-  };
-  // Texts alone, bytes alone, and both in one write.
-  for (const [shard, list] of [
-    [0, [0, 3]],
-    [1, [1]],
-    [2, [0, 1, 2, 3, 2]],
-  ] as const) {
-    log.add(
-      shard,
-      list.map((at) => ({ stream: `b-${shard}`, type: 'ty"p\\e', data: bodies[at]!, ...meta })),
-    );
-  }
-  await projectAll(db, log, "archive");
-  const archive = createArchive(db);
-  for (const { message, batch } of log.batches.filter(({ batch }) => batch.events.length > 0)) {
-    const read = await archive.readStream(log.key, message.shard, `b-${message.shard}`, { from: 0, limit: 100 });
-    expect(read.floor).toBe(message.sequence);
-    expect(read.events).toEqual(
-      batch.events.map(({ append: _, ...event }, index) => ({
-        ...event,
-        home: "us-east",
-        data: Buffer.from(event.data),
-        position: { log: log.key.identity, shard: message.shard, sequence: message.sequence, index },
-      })),
-    );
-  }
-});
+for (const [way, through] of ways) {
+  test(`what was recorded is read back to the byte and the microsecond, by ${way}`, async () => {
+    const log = createMemoryLog({ log: `bytes ${way}` });
+    const bodies = [
+      Buffer.from('{"a":"£ \\" \\\\ ü \\u0000"}'),
+      Buffer.from([0, 1, 2]),
+      Buffer.from([0xff, 0xfe]),
+      Buffer.alloc(0),
+    ];
+    const meta = {
+      contentType: "application/octet-stream",
+      schema: 3,
+      occurredUs: startUs - 1,
+      correlation: "c",
+      causation: "ca",
+      traceparent: "tp",
+      attributes: [{ name: "n", value: "v" }],
+      actor: "me",
+      dataKey: "k",
+    };
+    // Texts alone, bytes alone, and both in one write.
+    for (const [shard, list] of [
+      [0, [0, 3]],
+      [1, [1]],
+      [2, [0, 1, 2, 3, 2]],
+    ] as const) {
+      log.add(
+        shard,
+        list.map((at) => ({ stream: `b-${shard}`, type: 'ty"p\\e', data: bodies[at]!, ...meta })),
+      );
+    }
+    await projectAll(through(db), log, "archive");
+    const archive = createArchive(db);
+    for (const { message, batch } of log.batches.filter(({ batch }) => batch.events.length > 0)) {
+      const read = await archive.readStream(log.key, message.shard, `b-${message.shard}`, { from: 0, limit: 100 });
+      expect(read.floor).toBe(message.sequence);
+      expect(read.events).toEqual(
+        batch.events.map(({ append: _, ...event }, index) => ({
+          ...event,
+          home: "us-east",
+          data: Buffer.from(event.data),
+          position: { log: log.key.identity, shard: message.shard, sequence: message.sequence, index },
+        })),
+      );
+    }
+  });
+}
 
-test("NUL in an event's id or type holds up no shard, and the id is found again", async () => {
-  const log = createMemoryLog({ log: "nul" });
-  log.add(0, [{ stream: "n-1", type: "a\0b", id: "x\0y" }]);
-  await projectAll(db, log, "archive");
-  const { found } = await createArchive(db).lookUp(log.key, 0, [{ stream: "n-1", id: "x\0y" }]);
-  expect(found[0]?.known?.revision).toBe(0);
-});
+for (const [way, through] of ways) {
+  test(`NUL in an event's id or type holds up no shard, and the id is found again, by ${way}`, async () => {
+    const log = createMemoryLog({ log: `nul ${way}` });
+    log.add(0, [{ stream: "n-1", type: "a\0b", id: "x\0y" }]);
+    await projectAll(through(db), log, "archive");
+    const { found } = await createArchive(db).lookUp(log.key, 0, [{ stream: "n-1", id: "x\0y" }]);
+    expect(found[0]?.known?.revision).toBe(0);
+  });
+}
 
 test("a stream is read page by page, with the floor even where there is nothing", async () => {
   const log = createMemoryLog({ log: "pages" });
@@ -150,22 +154,25 @@ test("a page of large events ends by its bytes, and the reader goes on behind it
   expect(read.map((event) => event.revision)).toEqual(sizes.map((_, at) => at));
 });
 
-test("a batch of 10,000 events and one of 3 MB are each written whole", async () => {
-  const log = createMemoryLog({ log: "large" });
-  log.add(
-    0,
-    Array.from({ length: 10_000 }, (_, at) => ({ stream: `l-${at}`, type: "t" })),
-  );
-  log.add(
-    1,
-    [1, 2, 3].map((at) => ({ stream: `l-${at}`, type: "t", data: Buffer.alloc(1 << 20, at) })),
-  );
-  await projectAll(db, log, "archive");
-  const rows = await db.query(
-    "select count(*)::int4 as n from events e join logs l on l.log = e.log where l.name = 'large'",
-  );
-  expect(rows[0]?.n).toBe(10_003);
-});
+for (const [way, through] of ways) {
+  test(`a batch of 10,000 events and one of 3 MB are each written whole, by ${way}`, async () => {
+    const log = createMemoryLog({ log: `large ${way}` });
+    log.add(
+      0,
+      Array.from({ length: 10_000 }, (_, at) => ({ stream: `l-${at}`, type: "t" })),
+    );
+    log.add(
+      1,
+      [1, 2, 3].map((at) => ({ stream: `l-${at}`, type: "t", data: Buffer.alloc(1 << 20, at) })),
+    );
+    await projectAll(through(db), log, "archive");
+    const rows = await db.query(
+      "select count(*)::int4 as n from events e join logs l on l.log = e.log where l.name = $1",
+      [log.key.log],
+    );
+    expect(rows[0]?.n).toBe(10_003);
+  });
+}
 
 test("reached() resolves as soon as a projector of this or of another process has moved the checkpoint", async () => {
   const log = createMemoryLog({ log: "reached" });
@@ -203,25 +210,27 @@ test("a log with another identity under a known name is refused: its checkpoints
   expect((failure as ProjectionError).code).toBe("identity");
 });
 
-test("a checkpoint that is put back makes the projector read again, and nothing stands double", async () => {
-  const own = await postgres.createMigrated();
-  await using database = openDatabase({ url: own, logger: silent });
-  const log = createMemoryLog({ log: "rebuild" });
-  log.addAll(
-    Array.from({ length: 100 }, (_, at) => ({ stream: `s-${at}`, type: "t" })),
-    5,
-  );
-  await using running = run(database, log, "archive");
-  await caughtUp(running, log);
-  await database.write("delete from events");
-  await database.write("update checkpoints set sequence = 0");
-  log.addAll(
-    Array.from({ length: 40 }, (_, at) => ({ stream: `s-${at}`, type: "t" })),
-    5,
-  );
-  await until(async () => (await archiveFaults(own, log)).length === 0);
-  expect(running.projector.positions()).toEqual(log.ends());
-});
+for (const [way, through] of ways) {
+  test(`a checkpoint that is put back makes the projector read again, and nothing stands double, by ${way}`, async () => {
+    const own = await postgres.createMigrated();
+    await using database = openDatabase({ url: own, logger: silent });
+    const log = createMemoryLog({ log: `rebuild ${way}` });
+    log.addAll(
+      Array.from({ length: 100 }, (_, at) => ({ stream: `s-${at}`, type: "t" })),
+      5,
+    );
+    await using running = run(through(database), log, "archive");
+    await caughtUp(running, log);
+    await database.write("delete from events");
+    await database.write("update checkpoints set sequence = 0");
+    log.addAll(
+      Array.from({ length: 40 }, (_, at) => ({ stream: `s-${at}`, type: "t" })),
+      5,
+    );
+    await until(async () => (await archiveFaults(own, log)).length === 0);
+    expect(running.projector.positions()).toEqual(log.ends());
+  });
+}
 
 test("look-ups of the store are answered while readers hold every client of theirs", async () => {
   const log = createMemoryLog({ log: "lanes" });

@@ -7,6 +7,17 @@ export interface Running extends AsyncDisposable {
   readonly projector: Projector;
 }
 
+/** The same database as CockroachDB is written to: each write is one statement, none is a COPY. */
+export function withoutCopy(db: Database): Database {
+  return { ...db, copies: async () => false };
+}
+
+/** Both ways to write the archive. */
+export const ways = [
+  ["COPY", (db: Database) => db],
+  ["one statement", withoutCopy],
+] as const;
+
 /** A projector over a log in memory, stopped at the end of its scope. */
 export function run(db: Database, log: MemoryLog, projection: "archive" | "orders", logger: Logger = silent): Running {
   const stop = new AbortController();

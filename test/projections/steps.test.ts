@@ -43,14 +43,15 @@ async function summary(url: string): Promise<unknown[]> {
   );
 }
 
-for (const [runtime, command] of [
-  ["Bun", [process.execPath]],
-  ["Deno", [deno, "run", "-A"]],
+for (const [runtime, way, command] of [
+  ["Bun", "archive", [process.execPath]],
+  ["Bun", "inserts", [process.execPath]],
+  ["Deno", "archive", [deno, "run", "-A"]],
 ] as const) {
-  test(`an archive projector on ${runtime} that is killed before and after every statement loses and doubles nothing`, async () => {
+  test(`an archive projector (${way}) on ${runtime} that is killed before and after every statement loses and doubles nothing`, async () => {
     const url = await postgres.createMigrated();
-    expect(await killAtEveryStep(command, url, "archive")).toBeGreaterThan(4);
-    expect(await projector(command, url, "archive")).toBe(0);
+    expect(await killAtEveryStep(command, url, way)).toBeGreaterThan(4);
+    expect(await projector(command, url, way)).toBe(0);
     expect(await archiveFaults(url, stepLog())).toEqual([]);
   });
 }
