@@ -41,7 +41,7 @@ export function mountGoOrders(app: Hono, options: GoOrdersOptions): void {
       const first = taken.repeated
         ? await Array.fromAsync(orderEvents(store, taken.id, [taken.home], { limit: 1 })).catch(noneHere)
         : [];
-      const data = first.length > 0 ? createdText(first) : taken.data;
+      const data = first.length > 0 ? createdText(first) : decodeText(taken.data);
       return answerJson(toGoOrder(data, "received"), { status: 201, headers });
     } catch (error) {
       throw inGoFields(error);

@@ -26,8 +26,8 @@ interface Taken {
   /** The members of the answer before and after `status`, as JSON text without the braces around them. */
   readonly head: string;
   readonly rest: string;
-  /** The order as it was recorded; of a repeat, as it would have been. */
-  readonly data: string;
+  /** The order as it was recorded, in UTF-8; of a repeat, as it would have been. */
+  readonly data: Uint8Array;
 }
 
 interface Identity {
@@ -39,8 +39,6 @@ interface Identity {
 /** One order, from the bytes of its JSON to its place in the log. Rejects with GatewayError or StoreError. */
 export type Intake = (caller: Caller, bytes: Uint8Array, identity?: Identity) => Promise<Taken>;
 
-const encoder = new TextEncoder();
-
 export function createIntake(region: string): Intake {
   return async (caller, bytes, identity = {}) => {
     const text = decodeText(bytes);
@@ -49,11 +47,11 @@ export function createIntake(region: string): Intake {
     const { order } = reading;
     const { id, home } = identify(caller, order, region, identity);
     const stream = orderStream(id);
-    const data = completeOrder(text, order, { order_id: id, region: home, created_at: new Date().toISOString() });
+    const data = completeOrder(bytes, order, { order_id: id, region: home, created_at: new Date().toISOString() });
     const created = {
       id: createdId(caller.tenant, home, id),
       type: "order.created",
-      data: data === text ? bytes : encoder.encode(data),
+      data,
       digest: digestOf(bytes),
       actor: caller.principal.name,
     };

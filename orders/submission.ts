@@ -126,14 +126,22 @@ export interface Given {
   readonly created_at: string;
 }
 
-/** The client's text, byte for byte, with the fields that it lacks spliced in before its last brace. */
-export function completeOrder(text: string, order: Order, given: Given): string {
-  const end = text.lastIndexOf("}");
+const brace = "}".charCodeAt(0);
+
+/** The client's text in UTF-8, byte for byte, with the fields that it lacks spliced in before its last brace. */
+export function completeOrder(text: Uint8Array, order: Order, given: Given): Uint8Array {
   let added = "";
   if (order.order_id === undefined) added += `,"order_id":${JSON.stringify(given.order_id)}`;
   if (order.region === undefined) added += `,"region":${JSON.stringify(given.region)}`;
   if (order[lacking].amount) added += `,"amount":"${order.amount}"`;
   if (order[lacking].currency) added += `,"currency":"${order.currency}"`;
   if (order.created_at === undefined) added += `,"created_at":${JSON.stringify(given.created_at)}`;
-  return added === "" ? text : text.slice(0, end) + added + text.slice(end);
+  if (added === "") return text;
+  const end = text.lastIndexOf(brace);
+  const length = Buffer.byteLength(added);
+  const whole = Buffer.allocUnsafe(text.length + length);
+  whole.set(text.subarray(0, end));
+  whole.write(added, end);
+  whole.set(text.subarray(end), end + length);
+  return whole;
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { kinds } from "./batch.ts";
 import type { NewEvent } from "./event-store.ts";
 import { uintBytes, WireWriter } from "./wire.ts";
@@ -59,7 +59,7 @@ export function encodeMetaFields(out: WireWriter, event: Omit<NewEvent, "id" | "
 
 /** First 8 bytes, big-endian, of SHA-256: what tells a repeat from another event with the same id. */
 export function digestOf(bytes: Uint8Array): bigint {
-  return createHash("sha256").update(bytes).digest().readBigUInt64BE(0);
+  return hash("sha256", bytes, "buffer").readBigUInt64BE(0);
 }
 
 function encodeHead(out: WireWriter, head: BatchHead, kind: number): void {
@@ -73,9 +73,12 @@ function encodeHead(out: WireWriter, head: BatchHead, kind: number): void {
   out.uintField(8, head.timeUs);
 }
 
-/** Body of a batch of events; `bytes` is a guess of its size. */
-export function encodeEvents(head: BatchHead, events: readonly PackedEvent[], bytes: number): Uint8Array {
-  const out = new WireWriter(bytes);
+const bodyWriter = new WireWriter(1 << 20);
+
+/** Body of a batch of events: a view of memory that the next call overwrites, so frame it at once. */
+export function encodeEvents(head: BatchHead, events: readonly PackedEvent[]): Uint8Array {
+  const out = bodyWriter;
+  out.reset();
   encodeHead(out, head, kinds.events);
   const streams = new Map<string, number>();
   for (const event of events) {

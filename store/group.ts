@@ -13,8 +13,6 @@ export interface Group {
   readonly refused: readonly { readonly pending: Pending; readonly error: StoreError }[];
   /** Of the batch, in order. */
   readonly events: readonly PackedEvent[];
-  /** A guess of the batch's bytes before compression. */
-  readonly bytes: number;
   /** Recorded time of its events, microseconds. */
   readonly timeUs: number;
   all(): Pending[];
@@ -77,7 +75,6 @@ export function createGroup(
     repeats,
     refused,
     events,
-    bytes,
     timeUs,
     all: () => [...accepted, ...repeats, ...refused].map(({ pending }) => pending),
     undo() {

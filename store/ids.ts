@@ -38,13 +38,23 @@ export interface Tag {
   readonly timeMs: number;
 }
 
+let latest: { readonly stream: string; readonly tag: string; readonly shard: number; readonly id: string } | undefined;
+
+/** On its way an append's stream is split more than once: the last one is remembered. */
+function split(stream: string): typeof latest {
+  if (latest?.stream === stream) return latest;
+  const [, tag, shard, id] = taggedPattern.exec(stream) ?? [];
+  if (tag === undefined || shard === undefined || id === undefined) return undefined;
+  latest = { stream, tag, shard: Number.parseInt(shard, 16), id };
+  return latest;
+}
+
 /** The tag of a minted id, undefined where the id does not look tagged. Throws "invalid" where it looks so and is not. */
 export function parseTag(stream: string, tags: ReadonlySet<string>, shards: number): Tag | undefined {
   if (stream.length < 44) return undefined;
-  const match = taggedPattern.exec(stream);
-  if (match === null) return undefined;
-  const [, tag, hex, id] = match as unknown as [string, string, string, string];
-  const shard = Number.parseInt(hex, 16);
+  const parts = split(stream);
+  if (parts === undefined) return undefined;
+  const { tag, shard, id } = parts;
   const refuse = (why: string) =>
     new StoreError("invalid", `stream id "${stream}" looks like a minted id, but ${why}`, { field: "stream" });
   if (!tags.has(tag)) throw refuse(`no region has the tag "${tag}"`);

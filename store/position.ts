@@ -11,16 +11,18 @@ export interface Position {
 }
 
 const version = 1;
+const formatted = Buffer.alloc(30);
+formatted[0] = version;
 
 /** Opaque and versioned: base64url of version (1 byte), log (16), shard (1), sequence (8), index (4), big-endian. */
 export function formatPosition(position: Position): string {
-  const bytes = Buffer.allocUnsafe(30);
-  bytes[0] = version;
-  bytes.set(position.log, 1);
-  bytes[17] = position.shard;
-  bytes.writeBigUInt64BE(BigInt(position.sequence), 18);
-  bytes.writeUInt32BE(position.index, 26);
-  return bytes.toString("base64url");
+  formatted.set(position.log, 1);
+  formatted[17] = position.shard;
+  const high = Math.floor(position.sequence / 2 ** 32);
+  formatted.writeUInt32BE(high, 18);
+  formatted.writeUInt32BE(position.sequence - high * 2 ** 32, 22);
+  formatted.writeUInt32BE(position.index, 26);
+  return formatted.toString("base64url");
 }
 
 /** Throws StoreError "invalid" when the text is not a position. */

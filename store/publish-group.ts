@@ -46,7 +46,7 @@ export async function publishGroup(
   session.number += 1;
   const { number } = session;
   const head = { log: log.identity, shard, epoch, previous: last, owner, number, timeUs: group.timeUs };
-  const message = frame(encodeEvents(head, group.events, group.bytes + 256), codec);
+  const message = frame(encodeEvents(head, group.events), codec);
   const id = `${leaseKey}-${epoch}-${ownerName}-${number}`;
   const batch = { log, shard, message, id, last, owner, epoch, number, headers: hints(group), logger, signal };
   const fate = await commit(batch).catch((cause: unknown) => ({ kind: "unknown" as const, cause }));

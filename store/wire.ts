@@ -20,7 +20,7 @@ export class WireReader {
     let value = 0;
     let scale = 1;
     for (let count = 0; count < 10; count++) {
-      if (this.at >= this.end) throw cut("a varint");
+      if (this.at >= this.end) throw cutOff("a varint");
       const byte = this.view[this.at++]!;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
@@ -33,7 +33,7 @@ export class WireReader {
   }
 
   fixed64(): bigint {
-    if (this.end - this.at < 8) throw cut("a fixed64");
+    if (this.end - this.at < 8) throw cutOff("a fixed64");
     this.at += 8;
     return this.view.readBigUInt64LE(this.at - 8);
   }
@@ -41,7 +41,7 @@ export class WireReader {
   /** Length of a length-delimited field, checked to end within the message. */
   length(): number {
     const length = this.uint();
-    if (length > this.end - this.at) throw cut("a field");
+    if (length > this.end - this.at) throw cutOff("a field");
     return length;
   }
 
@@ -82,19 +82,19 @@ export class WireReader {
 
   private uint64Skip(): void {
     for (let count = 0; count < 10; count++) {
-      if (this.at >= this.end) throw cut("a varint");
+      if (this.at >= this.end) throw cutOff("a varint");
       if (this.view[this.at++]! < 0x80) return;
     }
     throw new FormatError("malformed", "a varint has more than 10 bytes");
   }
 
   private advance(count: number): void {
-    if (count > this.end - this.at) throw cut("a field");
+    if (count > this.end - this.at) throw cutOff("a field");
     this.at += count;
   }
 }
 
-function cut(what: string): FormatError {
+function cutOff(what: string): FormatError {
   return new FormatError("malformed", `${what} runs over the end of its message`);
 }
 
@@ -103,7 +103,12 @@ export class WireWriter {
   private buffer: Buffer;
   private at = 0;
   constructor(bytes: number) {
-    this.buffer = Buffer.allocUnsafe(bytes);
+    this.buffer = cutFromSlab(bytes);
+  }
+
+  /** Begins anew in the same memory: what done() gave before is overwritten. */
+  reset(): void {
+    this.at = 0;
   }
 
   private need(count: number): void {
@@ -168,6 +173,21 @@ export class WireWriter {
   done(): Uint8Array {
     return this.buffer.subarray(0, this.at);
   }
+}
+
+const slabBytes = 256 << 10;
+let slab = Buffer.allocUnsafeSlow(slabBytes);
+let cut = 0;
+
+/** Small buffers are cut from one: hundreds of allocations a millisecond cost more than what is written into them. */
+function cutFromSlab(bytes: number): Buffer {
+  if (bytes > slabBytes >> 4) return Buffer.allocUnsafeSlow(bytes);
+  if (cut + bytes > slabBytes) {
+    slab = Buffer.allocUnsafeSlow(slabBytes);
+    cut = 0;
+  }
+  cut += bytes;
+  return slab.subarray(cut - bytes, cut);
 }
 
 /** Bytes that `value` takes as a varint. */

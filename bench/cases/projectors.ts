@@ -80,7 +80,7 @@ async function fill(log: Log, orders: readonly BenchOrder[]): Promise<void> {
       return { stream: `order-${id}`, revision: 0, recordedUs: timeUs, append, digest: digestOf(data), sent };
     });
     const next = { ...head, epoch, previous, number: at / batchEvents + 1, timeUs };
-    previous = await publish(frame(encodeEvents(next, events, 1 << 19), "zstd"), previous);
+    previous = await publish(frame(encodeEvents(next, events), "zstd"), previous);
   }
 }
 

@@ -27,7 +27,7 @@ function batch(
     digest: 1n,
     sent: encodeSent({ id: `id-${revision}`, type: "order.created", data: Buffer.from(data), contentType }),
   }));
-  return frame(encodeEvents(head, packed, 1_000), codec);
+  return frame(encodeEvents(head, packed), codec);
 }
 
 async function decode(...chunks: (string | Uint8Array)[]): Promise<{ code: number | null; out: string; err: string }> {

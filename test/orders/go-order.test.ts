@@ -29,13 +29,15 @@ test("a Go client's order becomes ours, with exact prices, and comes back as it 
   if (!reading.ok) throw new Error(JSON.stringify(reading.errors));
   expect(reading.order.amount).toBe("32.30");
   const given = { order_id: "8d6e6c0a", region: "us-east", created_at: "2026-11-21T10:00:00Z" };
-  expect(toGoOrder(completeOrder(text, reading.order, given), "received")).toEqual({
-    ...(JSON.parse(goText) as object),
-    order_id: "8d6e6c0a",
-    status: "Pending",
-    created_on: "2026-11-21T10:00:00Z",
-    amount: 32.3,
-  } as never);
+  expect(toGoOrder(Buffer.from(completeOrder(Buffer.from(text), reading.order, given)).toString(), "received")).toEqual(
+    {
+      ...(JSON.parse(goText) as object),
+      order_id: "8d6e6c0a",
+      status: "Pending",
+      created_on: "2026-11-21T10:00:00Z",
+      amount: 32.3,
+    } as never,
+  );
 });
 
 test("a price has the shortest text that reads back as the same number", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { completeOrder, readOrder } from "../../orders/submission.ts";
+import { completeOrder, type Order, readOrder } from "../../orders/submission.ts";
 import { context, realOrders } from "./data.ts";
 
 const item = { product_code: "85123A", name: "LANTERN", unit_price: "2.50", quantity: 2 };
@@ -163,11 +163,14 @@ test("readOrder() refuses any text in which a real order's key stands twice, and
 
 const given = { order_id: "use-01-x", region: "us-east", created_at: "2026-11-21T10:00:00.000Z" };
 
+const completed = (text: string, order: Order) =>
+  Buffer.from(completeOrder(Buffer.from(text), order, given)).toString();
+
 test("completeOrder() splices what is missing before the last brace, and leaves every other byte alone", () => {
   const complete = (text: string) => {
     const reading = readOrder(text, context);
     if (!reading.ok) throw new Error(verdict(text));
-    return completeOrder(text, reading.order, given);
+    return completed(text, reading.order);
   };
   const all =
     '"order_id":"use-01-x","region":"us-east","amount":"5.00","currency":"GBP","created_at":"2026-11-21T10:00:00.000Z"';
@@ -175,21 +178,21 @@ test("completeOrder() splices what is missing before the last brace, and leaves 
   expect(complete(`${minimal} \n`)).toBe(`${minimal.slice(0, -1)},${all}} \n`);
   const some = withField('"region":"eu-west","amount":"5.00","order_id":"mine"');
   expect(complete(some)).toBe(`${some.slice(0, -1)},"currency":"GBP","created_at":"2026-11-21T10:00:00.000Z"}`);
-  const brace = minimal.replace("LANTERN", "a } b");
+  const brace = minimal.replace("LANTERN", "a } b é 🙂");
   expect(complete(brace)).toBe(`${brace.slice(0, -1)},${all}}`);
 });
 
 test("completeOrder() changes nothing of an order that is complete, and what it completes reads the same again", () => {
   for (const line of realOrders().slice(0, 500)) {
     const reading = readOrder(line, context);
-    expect(reading.ok && completeOrder(line, reading.order, given)).toBe(line);
+    expect(reading.ok && completed(line, reading.order)).toBe(line);
     const { order_id: _, region: __, amount: ___, currency: ____, created_at: _____, ...rest } = JSON.parse(line);
     const bare = JSON.stringify(rest);
     const first = readOrder(bare, context);
-    const completed = first.ok ? completeOrder(bare, first.order, given) : "";
-    expect(completed.startsWith(bare.slice(0, -1))).toBe(true);
-    const second = readOrder(completed, context);
+    const text = first.ok ? completed(bare, first.order) : "";
+    expect(text.startsWith(bare.slice(0, -1))).toBe(true);
+    const second = readOrder(text, context);
     expect(second.ok && second.order.amount).toBe(first.ok && first.order.amount);
-    expect(JSON.parse(completed)).toMatchObject({ ...rest, ...given, currency: "GBP" });
+    expect(JSON.parse(text)).toMatchObject({ ...rest, ...given, currency: "GBP" });
   }
 });

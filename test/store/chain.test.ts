@@ -21,7 +21,7 @@ const epoch = (sequence: number, given: Partial<BatchHead> = {}) =>
   at(sequence, frame(encodeEpoch({ ...head, ...given }, "w"), "none"));
 const events = (sequence: number, given: Partial<BatchHead>) => {
   const one = { stream: "s-1", revision: 0, recordedUs: head.timeUs, append: 0, digest: 1n, sent };
-  return at(sequence, frame(encodeEvents({ ...head, ...given }, [one], 64), "none"));
+  return at(sequence, frame(encodeEvents({ ...head, ...given }, [one]), "none"));
 };
 
 /** What becomes of each message: accepted, or why it is a stray. */

@@ -113,7 +113,7 @@ test("the hand-made encoder and decoder agree with the generated code on any bat
         digest,
         sent: encodeSent(event),
       }));
-      const body = encodeEvents(head, events, 8);
+      const body = encodeEvents(head, events);
       const generated = fromBinary(EventBatchSchema, body);
       const decoded = decodeBatch(frame(body, codec));
       expect(generated.previous).toBe(BigInt(previous));

@@ -33,7 +33,7 @@ const events = [
   { stream: "order-17", revision: 1, recordedUs: head.timeUs + 5, append: 2, digest: 1n, sent: created },
 ];
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-const body = encodeEvents(head, events, 10);
+const body = encodeEvents(head, events);
 const epoch = encodeEpoch({ ...head, epoch: 0, previous: 40, number: 0 }, "meridian 0.1.0 on host");
 const vectors = {
   batches: (["none", "snappy", "zstd"] as const).map((codec) => ({ codec, message: hex(frame(body, codec)) })),
