@@ -4,6 +4,7 @@ import type { RecordedEvent } from "../store/event-store.ts";
 import type { EventSchema } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { invalidField } from "../store/messages.ts";
 import { formatPosition, type Position, parsePosition } from "../store/position.ts";
+import type { Caller } from "./caller.ts";
 import { minPositionsMax } from "./limits.ts";
 
 /** Positions and recorded events as messages of meridian.eventstore.v1; appends are in store/messages.ts. */
@@ -43,4 +44,12 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     actor: event.actor,
     dataKey: event.dataKey,
   };
+}
+
+/** A home region that the caller names; empty: none. Throws StoreError "invalid". */
+export function readHome(home: string, caller: Caller): string | undefined {
+  if (home === "") return undefined;
+  const { regions } = caller.reading;
+  if (!regions.has(home)) throw invalidField("home", `must be one of ${[...regions].join(", ")}`);
+  return home;
 }

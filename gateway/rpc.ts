@@ -28,14 +28,29 @@ export interface RpcOptions {
   readonly signal: AbortSignal;
 }
 
-const methodScopes = new Map<DescMethod, Scope>([
-  [EventStore.method.append, "events:append"],
-  [EventStore.method.readStream, "events:read"],
-  [EventStore.method.subscribe, "events:read"],
-  [GoEventStore.method.createEvent, "events:append"],
-  [GoEventStore.method.getEvents, "events:read"],
-  [GoEventStore.method.getEventsStream, "events:read"],
-]);
+/** What each call needs; the type leaves none out. */
+const eventStoreScopes: Record<keyof typeof EventStore.method, Scope> = {
+  append: "events:append",
+  appendStreams: "events:append",
+  appendMany: "events:append",
+  readStream: "events:read",
+  readLog: "events:read",
+  subscribe: "events:read",
+  streamInfo: "events:read",
+  listStreams: "events:read",
+  shardInfo: "events:read",
+};
+const goScopes: Record<keyof typeof GoEventStore.method, Scope> = {
+  createEvent: "events:append",
+  getEvents: "events:read",
+  getEventsStream: "events:read",
+};
+
+function scopeOf(method: DescMethod): Scope | undefined {
+  if (method.parent === EventStore) return eventStoreScopes[method.localName as keyof typeof eventStoreScopes];
+  if (method.parent === GoEventStore) return goScopes[method.localName as keyof typeof goScopes];
+  return undefined;
+}
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 const callerOf: CallerOf = (context) => {
@@ -69,7 +84,7 @@ export function rpcSettings(options: RpcOptions) {
     interceptors: [mapErrors(options.logger)],
     /** Runs before a byte of the body is read. */
     async requestGate(context: Parameters<CallerOf>[0]): Promise<void> {
-      const scope = methodScopes.get(context.method);
+      const scope = scopeOf(context.method);
       if (scope === undefined) return;
       try {
         const caller = await options.admission(context.requestHeader.get("authorization"), scope);

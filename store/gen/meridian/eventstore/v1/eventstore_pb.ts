@@ -4,17 +4,19 @@
 // @generated from file meridian/eventstore/v1/eventstore.proto (package meridian.eventstore.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Problem } from "./problem_pb.ts";
+import { file_meridian_eventstore_v1_problem } from "./problem_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file meridian/eventstore/v1/eventstore.proto.
  */
 export const file_meridian_eventstore_v1_eventstore: GenFile = /*@__PURE__*/
-  fileDesc("CidtZXJpZGlhbi9ldmVudHN0b3JlL3YxL2V2ZW50c3RvcmUucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEimwEKDUFwcGVuZFJlcXVlc3QSDgoGc3RyZWFtGAEgASgJEjoKCGV4cGVjdGVkGAIgASgLMigubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5FeHBlY3RlZFJldmlzaW9uEjAKBmV2ZW50cxgDIAMoCzIgLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuTmV3RXZlbnQSDAoEaG9tZRgEIAEoCSJvChBFeHBlY3RlZFJldmlzaW9uEg8KBWV4YWN0GAEgASgESAASEwoJbm9fc3RyZWFtGAIgASgISAASFwoNc3RyZWFtX2V4aXN0cxgDIAEoCEgAEg0KA2FueRgEIAEoCEgAQg0KC2V4cGVjdGF0aW9uIogCCghOZXdFdmVudBIKCgJpZBgGIAEoCRIMCgR0eXBlGAcgASgJEgwKBGRhdGEYCCABKAwSFAoMY29udGVudF90eXBlGAkgASgJEg4KBnNjaGVtYRgKIAEoDRITCgtvY2N1cnJlZF91cxgLIAEoAxITCgtjb3JyZWxhdGlvbhgMIAEoCRIRCgljYXVzYXRpb24YDSABKAkSEwoLdHJhY2VwYXJlbnQYDiABKAkSNQoKYXR0cmlidXRlcxgPIAMoCzIhLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXR0cmlidXRlEg0KBWFjdG9yGBAgASgJEhAKCGRhdGFfa2V5GBEgASgJSgQIARAGIigKCUF0dHJpYnV0ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIpsBCg5BcHBlbmRSZXNwb25zZRIWCg5maXJzdF9yZXZpc2lvbhgBIAEoBBIVCg1sYXN0X3JldmlzaW9uGAIgASgEEhAKCHBvc2l0aW9uGAMgASgJEhAKCHJlcGVhdGVkGAQgASgIEjYKCmR1cmFiaWxpdHkYBSABKAsyIi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkR1cmFiaWxpdHkiRgoKRHVyYWJpbGl0eRIXCg9hY2tub3dsZWRnZWRfYnkYASABKAkSDQoFZnN5bmMYAiABKAgSEAoIcmVwbGljYXMYAyABKA0ibQoRUmVhZFN0cmVhbVJlcXVlc3QSDgoGc3RyZWFtGAEgASgJEhUKDWZyb21fcmV2aXNpb24YAiABKAQSDQoFbGltaXQYAyABKAQSDAoEaG9tZRgEIAEoCRIUCgxtaW5fcG9zaXRpb24YBSADKAkiQgoSUmVhZFN0cmVhbVJlc3BvbnNlEiwKBWV2ZW50GAEgASgLMh0ubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5FdmVudCKfAQoQU3Vic2NyaWJlUmVxdWVzdBIMCgRob21lGAEgASgJEjIKBWFmdGVyGAIgASgLMiEubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5Qb3NpdGlvbnNIABINCgNlbmQYAyABKAhIABIPCgdzdHJlYW1zGAQgAygJEhIKCmNhdGVnb3JpZXMYBSADKAkSDQoFdHlwZXMYBiADKAlCBgoEZnJvbSIeCglQb3NpdGlvbnMSEQoJcG9zaXRpb25zGAEgAygJIr4BChFTdWJzY3JpYmVSZXNwb25zZRIuCgVldmVudBgBIAEoCzIdLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuRXZlbnRIABI1CgljYXVnaHRfdXAYAiABKAsyIC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkNhdWdodFVwSAASOAoKY2hlY2twb2ludBgDIAEoCzIiLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQ2hlY2twb2ludEgAQggKBm5vdGljZSIdCghDYXVnaHRVcBIRCglwb3NpdGlvbnMYASADKAkiHwoKQ2hlY2twb2ludBIRCglwb3NpdGlvbnMYASADKAki7wIKBUV2ZW50Eg4KBnN0cmVhbRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIKCgJpZBgDIAEoCRIMCgR0eXBlGAQgASgJEgwKBGRhdGEYBSABKAwSFAoMY29udGVudF90eXBlGAYgASgJEg4KBnNjaGVtYRgHIAEoDRIsCghyZWNvcmRlZBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcG9zaXRpb24YCSABKAkSDAoEaG9tZRgKIAEoCRITCgtvY2N1cnJlZF91cxgLIAEoAxITCgtjb3JyZWxhdGlvbhgMIAEoCRIRCgljYXVzYXRpb24YDSABKAkSEwoLdHJhY2VwYXJlbnQYDiABKAkSNQoKYXR0cmlidXRlcxgPIAMoCzIhLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXR0cmlidXRlEg0KBWFjdG9yGBAgASgJEhAKCGRhdGFfa2V5GBEgASgJMrUCCgpFdmVudFN0b3JlElcKBkFwcGVuZBIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdBomLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVzcG9uc2USagoKUmVhZFN0cmVhbRIpLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuUmVhZFN0cmVhbVJlcXVlc3QaKi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlJlYWRTdHJlYW1SZXNwb25zZSIDkAIBMAESYgoJU3Vic2NyaWJlEigubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5TdWJzY3JpYmVSZXF1ZXN0GikubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5TdWJzY3JpYmVSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CidtZXJpZGlhbi9ldmVudHN0b3JlL3YxL2V2ZW50c3RvcmUucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEimwEKDUFwcGVuZFJlcXVlc3QSDgoGc3RyZWFtGAEgASgJEjoKCGV4cGVjdGVkGAIgASgLMigubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5FeHBlY3RlZFJldmlzaW9uEjAKBmV2ZW50cxgDIAMoCzIgLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuTmV3RXZlbnQSDAoEaG9tZRgEIAEoCSJvChBFeHBlY3RlZFJldmlzaW9uEg8KBWV4YWN0GAEgASgESAASEwoJbm9fc3RyZWFtGAIgASgISAASFwoNc3RyZWFtX2V4aXN0cxgDIAEoCEgAEg0KA2FueRgEIAEoCEgAQg0KC2V4cGVjdGF0aW9uIogCCghOZXdFdmVudBIKCgJpZBgGIAEoCRIMCgR0eXBlGAcgASgJEgwKBGRhdGEYCCABKAwSFAoMY29udGVudF90eXBlGAkgASgJEg4KBnNjaGVtYRgKIAEoDRITCgtvY2N1cnJlZF91cxgLIAEoAxITCgtjb3JyZWxhdGlvbhgMIAEoCRIRCgljYXVzYXRpb24YDSABKAkSEwoLdHJhY2VwYXJlbnQYDiABKAkSNQoKYXR0cmlidXRlcxgPIAMoCzIhLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXR0cmlidXRlEg0KBWFjdG9yGBAgASgJEhAKCGRhdGFfa2V5GBEgASgJSgQIARAGIigKCUF0dHJpYnV0ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIpsBCg5BcHBlbmRSZXNwb25zZRIWCg5maXJzdF9yZXZpc2lvbhgBIAEoBBIVCg1sYXN0X3JldmlzaW9uGAIgASgEEhAKCHBvc2l0aW9uGAMgASgJEhAKCHJlcGVhdGVkGAQgASgIEjYKCmR1cmFiaWxpdHkYBSABKAsyIi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkR1cmFiaWxpdHkiTgoUQXBwZW5kU3RyZWFtc1JlcXVlc3QSNgoHYXBwZW5kcxgBIAMoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdCJQChVBcHBlbmRTdHJlYW1zUmVzcG9uc2USNwoHYXBwZW5kcxgBIAMoCzImLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVzcG9uc2UiSwoRQXBwZW5kTWFueVJlcXVlc3QSNgoHYXBwZW5kcxgBIAMoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdCJNChJBcHBlbmRNYW55UmVzcG9uc2USNwoIb3V0Y29tZXMYASADKAsyJS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkFwcGVuZE91dGNvbWUiigEKDUFwcGVuZE91dGNvbWUSOgoIYXBwZW5kZWQYASABKAsyJi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkFwcGVuZFJlc3BvbnNlSAASMgoHcHJvYmxlbRgCIAEoCzIfLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuUHJvYmxlbUgAQgkKB291dGNvbWUiRgoKRHVyYWJpbGl0eRIXCg9hY2tub3dsZWRnZWRfYnkYASABKAkSDQoFZnN5bmMYAiABKAgSEAoIcmVwbGljYXMYAyABKA0iugEKEVJlYWRTdHJlYW1SZXF1ZXN0Eg4KBnN0cmVhbRgBIAEoCRIaCg1mcm9tX3JldmlzaW9uGAIgASgESACIAQESDQoFbGltaXQYAyABKAQSDAoEaG9tZRgEIAEoCRIUCgxtaW5fcG9zaXRpb24YBSADKAkSNAoJZGlyZWN0aW9uGAYgASgOMiEubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5EaXJlY3Rpb25CEAoOX2Zyb21fcmV2aXNpb24iQgoSUmVhZFN0cmVhbVJlc3BvbnNlEiwKBWV2ZW50GAEgASgLMh0ubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5FdmVudCLvAQoOUmVhZExvZ1JlcXVlc3QSCwoDbG9nGAEgASgJEgwKBGhvbWUYAiABKAkSEQoJYWxsX2hvbWVzGAMgASgIEjQKCWRpcmVjdGlvbhgEIAEoDjIhLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuRGlyZWN0aW9uEjAKBWFmdGVyGAUgASgLMiEubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5Qb3NpdGlvbnMSDQoFbGltaXQYBiABKAQSEgoKY2F0ZWdvcmllcxgHIAMoCRIVCg1zdHJlYW1fcHJlZml4GAggASgJEg0KBXR5cGVzGAkgAygJIoMBCg9SZWFkTG9nUmVzcG9uc2USLgoFZXZlbnQYASABKAsyHS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkV2ZW50SAASOAoKY2hlY2twb2ludBgCIAEoCzIiLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQ2hlY2twb2ludEgAQgYKBGl0ZW0iswEKEFN1YnNjcmliZVJlcXVlc3QSDAoEaG9tZRgBIAEoCRIyCgVhZnRlchgCIAEoCzIhLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuUG9zaXRpb25zSAASDQoDZW5kGAMgASgISAASEgoIcmV2aXNpb24YByABKARIABIPCgdzdHJlYW1zGAQgAygJEhIKCmNhdGVnb3JpZXMYBSADKAkSDQoFdHlwZXMYBiADKAlCBgoEZnJvbSIeCglQb3NpdGlvbnMSEQoJcG9zaXRpb25zGAEgAygJIrECChFTdWJzY3JpYmVSZXNwb25zZRIuCgVldmVudBgBIAEoCzIdLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuRXZlbnRIABI1CgljYXVnaHRfdXAYAiABKAsyIC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkNhdWdodFVwSAASOAoKY2hlY2twb2ludBgDIAEoCzIiLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQ2hlY2twb2ludEgAEjkKC2ZlbGxfYmVoaW5kGAQgASgLMiIubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5GZWxsQmVoaW5kSAASNgoJaGVhcnRiZWF0GAUgASgLMiEubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5IZWFydGJlYXRIAEIICgZub3RpY2UiHQoIQ2F1Z2h0VXASEQoJcG9zaXRpb25zGAEgAygJIh8KCkNoZWNrcG9pbnQSEQoJcG9zaXRpb25zGAEgAygJIh8KCkZlbGxCZWhpbmQSEQoJcG9zaXRpb25zGAEgAygJIh4KCUhlYXJ0YmVhdBIRCglwb3NpdGlvbnMYASADKAkiMQoRU3RyZWFtSW5mb1JlcXVlc3QSDgoGc3RyZWFtGAEgASgJEgwKBGhvbWUYAiABKAkiSwoSU3RyZWFtSW5mb1Jlc3BvbnNlEjUKBnN0cmVhbRgBIAEoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU3RyZWFtU3VtbWFyeSLZAQoNU3RyZWFtU3VtbWFyeRIOCgZzdHJlYW0YASABKAkSFQoNbGFzdF9yZXZpc2lvbhgCIAEoBBIyCg5maXJzdF9yZWNvcmRlZBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF9yZWNvcmRlZBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaG9tZRgFIAEoCRILCgNsb2cYBiABKAkSDQoFc2hhcmQYByABKA0SEAoIcG9zaXRpb24YCCABKAkieAoSTGlzdFN0cmVhbXNSZXF1ZXN0EhAKCGNhdGVnb3J5GAEgASgJEg4KBnByZWZpeBgCIAEoCRILCgNsb2cYAyABKAkSDAoEaG9tZRgEIAEoCRIRCglwYWdlX3NpemUYBSABKA0SEgoKcGFnZV90b2tlbhgGIAEoCSJmChNMaXN0U3RyZWFtc1Jlc3BvbnNlEjYKB3N0cmVhbXMYASADKAsyJS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlN0cmVhbVN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIh8KEFNoYXJkSW5mb1JlcXVlc3QSCwoDbG9nGAEgASgJIkgKEVNoYXJkSW5mb1Jlc3BvbnNlEjMKBnNoYXJkcxgBIAMoCzIjLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU2hhcmRTdGF0dXMimAIKC1NoYXJkU3RhdHVzEgsKA2xvZxgBIAEoCRINCgVzaGFyZBgCIAEoDRINCgVvd25lchgDIAEoCRIMCgRoZXJlGAQgASgIEg0KBWVwb2NoGAUgASgEEhUKDWxhc3Rfc2VxdWVuY2UYBiABKAQSFgoOaW5kZXhlZF9ldmVudHMYByABKAQSGgoSaW5kZXhlZF9ldmVudHNfbWF4GAggASgEEhYKDnF1ZXVlZF9hcHBlbmRzGAkgASgEEhQKDHF1ZXVlZF9ieXRlcxgKIAEoBBIQCghsb29rX3VwcxgLIAEoBBIZChFhcmNoaXZlZF9zZXF1ZW5jZRgMIAEoBBIbChNhcmNoaXZlX2xhZ19iYXRjaGVzGA0gASgEIu8CCgVFdmVudBIOCgZzdHJlYW0YASABKAkSEAoIcmV2aXNpb24YAiABKAQSCgoCaWQYAyABKAkSDAoEdHlwZRgEIAEoCRIMCgRkYXRhGAUgASgMEhQKDGNvbnRlbnRfdHlwZRgGIAEoCRIOCgZzY2hlbWEYByABKA0SLAoIcmVjb3JkZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHBvc2l0aW9uGAkgASgJEgwKBGhvbWUYCiABKAkSEwoLb2NjdXJyZWRfdXMYCyABKAMSEwoLY29ycmVsYXRpb24YDCABKAkSEQoJY2F1c2F0aW9uGA0gASgJEhMKC3RyYWNlcGFyZW50GA4gASgJEjUKCmF0dHJpYnV0ZXMYDyADKAsyIS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkF0dHJpYnV0ZRINCgVhY3RvchgQIAEoCRIQCghkYXRhX2tleRgRIAEoCSpXCglEaXJlY3Rpb24SGQoVRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASFgoSRElSRUNUSU9OX0ZPUldBUkRTEAESFwoTRElSRUNUSU9OX0JBQ0tXQVJEUxACMqkHCgpFdmVudFN0b3JlElcKBkFwcGVuZBIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdBomLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVzcG9uc2USbAoNQXBwZW5kU3RyZWFtcxIsLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kU3RyZWFtc1JlcXVlc3QaLS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkFwcGVuZFN0cmVhbXNSZXNwb25zZRJjCgpBcHBlbmRNYW55EikubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5BcHBlbmRNYW55UmVxdWVzdBoqLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kTWFueVJlc3BvbnNlEmoKClJlYWRTdHJlYW0SKS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlJlYWRTdHJlYW1SZXF1ZXN0GioubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5SZWFkU3RyZWFtUmVzcG9uc2UiA5ACATABEmEKB1JlYWRMb2cSJi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlJlYWRMb2dSZXF1ZXN0GicubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5SZWFkTG9nUmVzcG9uc2UiA5ACATABEmIKCVN1YnNjcmliZRIoLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU3Vic2NyaWJlUmVxdWVzdBopLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJoCgpTdHJlYW1JbmZvEikubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5TdHJlYW1JbmZvUmVxdWVzdBoqLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU3RyZWFtSW5mb1Jlc3BvbnNlIgOQAgESawoLTGlzdFN0cmVhbXMSKi5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkxpc3RTdHJlYW1zUmVxdWVzdBorLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuTGlzdFN0cmVhbXNSZXNwb25zZSIDkAIBEmUKCVNoYXJkSW5mbxIoLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU2hhcmRJbmZvUmVxdWVzdBopLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuU2hhcmRJbmZvUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_meridian_eventstore_v1_problem]);
 
 /**
  * @generated from message meridian.eventstore.v1.AppendRequest
@@ -28,7 +30,7 @@ export type AppendRequest = Message<"meridian.eventstore.v1.AppendRequest"> & {
   stream: string;
 
   /**
-   * What the writer believes of the stream. Absent: any.
+   * What the writer believes of the stream. Absent: any. Else FAILED_PRECONDITION, with the actual revision in a Problem.
    *
    * @generated from field: meridian.eventstore.v1.ExpectedRevision expected = 2;
    */
@@ -249,6 +251,115 @@ export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
   messageDesc(file_meridian_eventstore_v1_eventstore, 4);
 
 /**
+ * @generated from message meridian.eventstore.v1.AppendStreamsRequest
+ */
+export type AppendStreamsRequest = Message<"meridian.eventstore.v1.AppendStreamsRequest"> & {
+  /**
+   * 1 to 100, each of another stream, each with its own expectation; all of one home and one shard.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.AppendRequest appends = 1;
+   */
+  appends: AppendRequest[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.AppendStreamsRequest.
+ * Use `create(AppendStreamsRequestSchema)` to create a new message.
+ */
+export const AppendStreamsRequestSchema: GenMessage<AppendStreamsRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 5);
+
+/**
+ * @generated from message meridian.eventstore.v1.AppendStreamsResponse
+ */
+export type AppendStreamsResponse = Message<"meridian.eventstore.v1.AppendStreamsResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.AppendResponse appends = 1;
+   */
+  appends: AppendResponse[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.AppendStreamsResponse.
+ * Use `create(AppendStreamsResponseSchema)` to create a new message.
+ */
+export const AppendStreamsResponseSchema: GenMessage<AppendStreamsResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 6);
+
+/**
+ * @generated from message meridian.eventstore.v1.AppendManyRequest
+ */
+export type AppendManyRequest = Message<"meridian.eventstore.v1.AppendManyRequest"> & {
+  /**
+   * 1 to 1,000, decided in this order where they are of one stream.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.AppendRequest appends = 1;
+   */
+  appends: AppendRequest[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.AppendManyRequest.
+ * Use `create(AppendManyRequestSchema)` to create a new message.
+ */
+export const AppendManyRequestSchema: GenMessage<AppendManyRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 7);
+
+/**
+ * @generated from message meridian.eventstore.v1.AppendManyResponse
+ */
+export type AppendManyResponse = Message<"meridian.eventstore.v1.AppendManyResponse"> & {
+  /**
+   * In the order of the request, one for each.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.AppendOutcome outcomes = 1;
+   */
+  outcomes: AppendOutcome[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.AppendManyResponse.
+ * Use `create(AppendManyResponseSchema)` to create a new message.
+ */
+export const AppendManyResponseSchema: GenMessage<AppendManyResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 8);
+
+/**
+ * What became of one append of many.
+ *
+ * @generated from message meridian.eventstore.v1.AppendOutcome
+ */
+export type AppendOutcome = Message<"meridian.eventstore.v1.AppendOutcome"> & {
+  /**
+   * @generated from oneof meridian.eventstore.v1.AppendOutcome.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: meridian.eventstore.v1.AppendResponse appended = 1;
+     */
+    value: AppendResponse;
+    case: "appended";
+  } | {
+    /**
+     * It was refused, or what became of it is not known: the problem says which. It spoils none of the others.
+     *
+     * @generated from field: meridian.eventstore.v1.Problem problem = 2;
+     */
+    value: Problem;
+    case: "problem";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.AppendOutcome.
+ * Use `create(AppendOutcomeSchema)` to create a new message.
+ */
+export const AppendOutcomeSchema: GenMessage<AppendOutcome> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 9);
+
+/**
  * What an acknowledgement rests on.
  *
  * @generated from message meridian.eventstore.v1.Durability
@@ -277,7 +388,7 @@ export type Durability = Message<"meridian.eventstore.v1.Durability"> & {
  * Use `create(DurabilitySchema)` to create a new message.
  */
 export const DurabilitySchema: GenMessage<Durability> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 5);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 10);
 
 /**
  * @generated from message meridian.eventstore.v1.ReadStreamRequest
@@ -289,11 +400,11 @@ export type ReadStreamRequest = Message<"meridian.eventstore.v1.ReadStreamReques
   stream: string;
 
   /**
-   * Inclusive.
+   * Inclusive. Absent: the first event forwards, the last one backwards.
    *
-   * @generated from field: uint64 from_revision = 2;
+   * @generated from field: optional uint64 from_revision = 2;
    */
-  fromRevision: bigint;
+  fromRevision?: bigint | undefined;
 
   /**
    * 0: no limit.
@@ -315,6 +426,13 @@ export type ReadStreamRequest = Message<"meridian.eventstore.v1.ReadStreamReques
    * @generated from field: repeated string min_position = 5;
    */
   minPosition: string[];
+
+  /**
+   * Backwards with a limit of 1 is the last event.
+   *
+   * @generated from field: meridian.eventstore.v1.Direction direction = 6;
+   */
+  direction: Direction;
 };
 
 /**
@@ -322,7 +440,7 @@ export type ReadStreamRequest = Message<"meridian.eventstore.v1.ReadStreamReques
  * Use `create(ReadStreamRequestSchema)` to create a new message.
  */
 export const ReadStreamRequestSchema: GenMessage<ReadStreamRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 6);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 11);
 
 /**
  * @generated from message meridian.eventstore.v1.ReadStreamResponse
@@ -339,7 +457,109 @@ export type ReadStreamResponse = Message<"meridian.eventstore.v1.ReadStreamRespo
  * Use `create(ReadStreamResponseSchema)` to create a new message.
  */
 export const ReadStreamResponseSchema: GenMessage<ReadStreamResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 7);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 12);
+
+/**
+ * @generated from message meridian.eventstore.v1.ReadLogRequest
+ */
+export type ReadLogRequest = Message<"meridian.eventstore.v1.ReadLogRequest"> & {
+  /**
+   * The log's name. Empty: the log of the categories or prefix asked for, else the tenant's only one.
+   *
+   * @generated from field: string log = 1;
+   */
+  log: string;
+
+  /**
+   * Whose log. Empty: this region's.
+   *
+   * @generated from field: string home = 2;
+   */
+  home: string;
+
+  /**
+   * All logs of that name that this region holds, its own first, then by the name of their home.
+   *
+   * @generated from field: bool all_homes = 3;
+   */
+  allHomes: boolean;
+
+  /**
+   * @generated from field: meridian.eventstore.v1.Direction direction = 4;
+   */
+  direction: Direction;
+
+  /**
+   * Goes on behind these positions, exclusive, at most one a log. Absent: from the beginning, or backwards from the end.
+   *
+   * @generated from field: meridian.eventstore.v1.Positions after = 5;
+   */
+  after?: Positions | undefined;
+
+  /**
+   * Of events. 0: no limit; forwards it ends at what was acknowledged when it began.
+   *
+   * @generated from field: uint64 limit = 6;
+   */
+  limit: bigint;
+
+  /**
+   * Only these; empty lists let everything pass.
+   *
+   * @generated from field: repeated string categories = 7;
+   */
+  categories: string[];
+
+  /**
+   * Only streams whose id begins with it.
+   *
+   * @generated from field: string stream_prefix = 8;
+   */
+  streamPrefix: string;
+
+  /**
+   * @generated from field: repeated string types = 9;
+   */
+  types: string[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ReadLogRequest.
+ * Use `create(ReadLogRequestSchema)` to create a new message.
+ */
+export const ReadLogRequestSchema: GenMessage<ReadLogRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 13);
+
+/**
+ * @generated from message meridian.eventstore.v1.ReadLogResponse
+ */
+export type ReadLogResponse = Message<"meridian.eventstore.v1.ReadLogResponse"> & {
+  /**
+   * @generated from oneof meridian.eventstore.v1.ReadLogResponse.item
+   */
+  item: {
+    /**
+     * @generated from field: meridian.eventstore.v1.Event event = 1;
+     */
+    value: Event;
+    case: "event";
+  } | {
+    /**
+     * How far the read has come where events were filtered out, and at its end: read on behind it.
+     *
+     * @generated from field: meridian.eventstore.v1.Checkpoint checkpoint = 2;
+     */
+    value: Checkpoint;
+    case: "checkpoint";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ReadLogResponse.
+ * Use `create(ReadLogResponseSchema)` to create a new message.
+ */
+export const ReadLogResponseSchema: GenMessage<ReadLogResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 14);
 
 /**
  * @generated from message meridian.eventstore.v1.SubscribeRequest
@@ -373,6 +593,14 @@ export type SubscribeRequest = Message<"meridian.eventstore.v1.SubscribeRequest"
      */
     value: boolean;
     case: "end";
+  } | {
+    /**
+     * Of the one stream that is subscribed to: from this revision on, inclusive.
+     *
+     * @generated from field: uint64 revision = 7;
+     */
+    value: bigint;
+    case: "revision";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -398,7 +626,7 @@ export type SubscribeRequest = Message<"meridian.eventstore.v1.SubscribeRequest"
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 8);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 15);
 
 /**
  * @generated from message meridian.eventstore.v1.Positions
@@ -415,7 +643,7 @@ export type Positions = Message<"meridian.eventstore.v1.Positions"> & {
  * Use `create(PositionsSchema)` to create a new message.
  */
 export const PositionsSchema: GenMessage<Positions> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 9);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 16);
 
 /**
  * @generated from message meridian.eventstore.v1.SubscribeResponse
@@ -446,6 +674,22 @@ export type SubscribeResponse = Message<"meridian.eventstore.v1.SubscribeRespons
      */
     value: Checkpoint;
     case: "checkpoint";
+  } | {
+    /**
+     * It was live and is so no longer: more was recorded than has been sent. "Caught up" follows when it is live again.
+     *
+     * @generated from field: meridian.eventstore.v1.FellBehind fell_behind = 4;
+     */
+    value: FellBehind;
+    case: "fellBehind";
+  } | {
+    /**
+     * Nothing to say for a while; the subscription is alive.
+     *
+     * @generated from field: meridian.eventstore.v1.Heartbeat heartbeat = 5;
+     */
+    value: Heartbeat;
+    case: "heartbeat";
   } | { case: undefined; value?: undefined };
 };
 
@@ -454,7 +698,7 @@ export type SubscribeResponse = Message<"meridian.eventstore.v1.SubscribeRespons
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 10);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 17);
 
 /**
  * @generated from message meridian.eventstore.v1.CaughtUp
@@ -471,7 +715,7 @@ export type CaughtUp = Message<"meridian.eventstore.v1.CaughtUp"> & {
  * Use `create(CaughtUpSchema)` to create a new message.
  */
 export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 11);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 18);
 
 /**
  * @generated from message meridian.eventstore.v1.Checkpoint
@@ -488,7 +732,345 @@ export type Checkpoint = Message<"meridian.eventstore.v1.Checkpoint"> & {
  * Use `create(CheckpointSchema)` to create a new message.
  */
 export const CheckpointSchema: GenMessage<Checkpoint> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 12);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 19);
+
+/**
+ * @generated from message meridian.eventstore.v1.FellBehind
+ */
+export type FellBehind = Message<"meridian.eventstore.v1.FellBehind"> & {
+  /**
+   * @generated from field: repeated string positions = 1;
+   */
+  positions: string[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.FellBehind.
+ * Use `create(FellBehindSchema)` to create a new message.
+ */
+export const FellBehindSchema: GenMessage<FellBehind> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 20);
+
+/**
+ * @generated from message meridian.eventstore.v1.Heartbeat
+ */
+export type Heartbeat = Message<"meridian.eventstore.v1.Heartbeat"> & {
+  /**
+   * @generated from field: repeated string positions = 1;
+   */
+  positions: string[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.Heartbeat.
+ * Use `create(HeartbeatSchema)` to create a new message.
+ */
+export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 21);
+
+/**
+ * @generated from message meridian.eventstore.v1.StreamInfoRequest
+ */
+export type StreamInfoRequest = Message<"meridian.eventstore.v1.StreamInfoRequest"> & {
+  /**
+   * @generated from field: string stream = 1;
+   */
+  stream: string;
+
+  /**
+   * As in AppendRequest.
+   *
+   * @generated from field: string home = 2;
+   */
+  home: string;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.StreamInfoRequest.
+ * Use `create(StreamInfoRequestSchema)` to create a new message.
+ */
+export const StreamInfoRequestSchema: GenMessage<StreamInfoRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 22);
+
+/**
+ * @generated from message meridian.eventstore.v1.StreamInfoResponse
+ */
+export type StreamInfoResponse = Message<"meridian.eventstore.v1.StreamInfoResponse"> & {
+  /**
+   * @generated from field: meridian.eventstore.v1.StreamSummary stream = 1;
+   */
+  stream?: StreamSummary | undefined;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.StreamInfoResponse.
+ * Use `create(StreamInfoResponseSchema)` to create a new message.
+ */
+export const StreamInfoResponseSchema: GenMessage<StreamInfoResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 23);
+
+/**
+ * @generated from message meridian.eventstore.v1.StreamSummary
+ */
+export type StreamSummary = Message<"meridian.eventstore.v1.StreamSummary"> & {
+  /**
+   * @generated from field: string stream = 1;
+   */
+  stream: string;
+
+  /**
+   * Of the last event.
+   *
+   * @generated from field: uint64 last_revision = 2;
+   */
+  lastRevision: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp first_recorded = 3;
+   */
+  firstRecorded?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_recorded = 4;
+   */
+  lastRecorded?: Timestamp | undefined;
+
+  /**
+   * @generated from field: string home = 5;
+   */
+  home: string;
+
+  /**
+   * @generated from field: string log = 6;
+   */
+  log: string;
+
+  /**
+   * @generated from field: uint32 shard = 7;
+   */
+  shard: number;
+
+  /**
+   * Of the last event.
+   *
+   * @generated from field: string position = 8;
+   */
+  position: string;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.StreamSummary.
+ * Use `create(StreamSummarySchema)` to create a new message.
+ */
+export const StreamSummarySchema: GenMessage<StreamSummary> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 24);
+
+/**
+ * @generated from message meridian.eventstore.v1.ListStreamsRequest
+ */
+export type ListStreamsRequest = Message<"meridian.eventstore.v1.ListStreamsRequest"> & {
+  /**
+   * Only streams of this category.
+   *
+   * @generated from field: string category = 1;
+   */
+  category: string;
+
+  /**
+   * Only streams whose id begins with it.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * As in ReadLogRequest.
+   *
+   * @generated from field: string log = 3;
+   */
+  log: string;
+
+  /**
+   * Whose streams. Empty: this region's.
+   *
+   * @generated from field: string home = 4;
+   */
+  home: string;
+
+  /**
+   * 1 to 1,000. 0: 100.
+   *
+   * @generated from field: uint32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * Of the page before.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ListStreamsRequest.
+ * Use `create(ListStreamsRequestSchema)` to create a new message.
+ */
+export const ListStreamsRequestSchema: GenMessage<ListStreamsRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 25);
+
+/**
+ * @generated from message meridian.eventstore.v1.ListStreamsResponse
+ */
+export type ListStreamsResponse = Message<"meridian.eventstore.v1.ListStreamsResponse"> & {
+  /**
+   * By id, ascending in the order of their bytes.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.StreamSummary streams = 1;
+   */
+  streams: StreamSummary[];
+
+  /**
+   * Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ListStreamsResponse.
+ * Use `create(ListStreamsResponseSchema)` to create a new message.
+ */
+export const ListStreamsResponseSchema: GenMessage<ListStreamsResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 26);
+
+/**
+ * @generated from message meridian.eventstore.v1.ShardInfoRequest
+ */
+export type ShardInfoRequest = Message<"meridian.eventstore.v1.ShardInfoRequest"> & {
+  /**
+   * Empty: every log of this region.
+   *
+   * @generated from field: string log = 1;
+   */
+  log: string;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ShardInfoRequest.
+ * Use `create(ShardInfoRequestSchema)` to create a new message.
+ */
+export const ShardInfoRequestSchema: GenMessage<ShardInfoRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 27);
+
+/**
+ * @generated from message meridian.eventstore.v1.ShardInfoResponse
+ */
+export type ShardInfoResponse = Message<"meridian.eventstore.v1.ShardInfoResponse"> & {
+  /**
+   * @generated from field: repeated meridian.eventstore.v1.ShardStatus shards = 1;
+   */
+  shards: ShardStatus[];
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ShardInfoResponse.
+ * Use `create(ShardInfoResponseSchema)` to create a new message.
+ */
+export const ShardInfoResponseSchema: GenMessage<ShardInfoResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 28);
+
+/**
+ * @generated from message meridian.eventstore.v1.ShardStatus
+ */
+export type ShardStatus = Message<"meridian.eventstore.v1.ShardStatus"> & {
+  /**
+   * @generated from field: string log = 1;
+   */
+  log: string;
+
+  /**
+   * @generated from field: uint32 shard = 2;
+   */
+  shard: number;
+
+  /**
+   * The process that holds the lease; empty: nobody owns the shard now.
+   *
+   * @generated from field: string owner = 3;
+   */
+  owner: string;
+
+  /**
+   * The answering process is the owner; below, what only an owner knows is 0 where it is not.
+   *
+   * @generated from field: bool here = 4;
+   */
+  here: boolean;
+
+  /**
+   * Stream sequence of the owner's epoch batch.
+   *
+   * @generated from field: uint64 epoch = 5;
+   */
+  epoch: bigint;
+
+  /**
+   * Of the shard's last batch.
+   *
+   * @generated from field: uint64 last_sequence = 6;
+   */
+  lastSequence: bigint;
+
+  /**
+   * Events in the owner's index, and how many it may hold.
+   *
+   * @generated from field: uint64 indexed_events = 7;
+   */
+  indexedEvents: bigint;
+
+  /**
+   * @generated from field: uint64 indexed_events_max = 8;
+   */
+  indexedEventsMax: bigint;
+
+  /**
+   * Appends that wait: to be put into a batch, and for the archive's answer about their ids.
+   *
+   * @generated from field: uint64 queued_appends = 9;
+   */
+  queuedAppends: bigint;
+
+  /**
+   * @generated from field: uint64 queued_bytes = 10;
+   */
+  queuedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 look_ups = 11;
+   */
+  lookUps: bigint;
+
+  /**
+   * Sequence that this region's archive has reached, and how many batches it is behind.
+   *
+   * @generated from field: uint64 archived_sequence = 12;
+   */
+  archivedSequence: bigint;
+
+  /**
+   * @generated from field: uint64 archive_lag_batches = 13;
+   */
+  archiveLagBatches: bigint;
+};
+
+/**
+ * Describes the message meridian.eventstore.v1.ShardStatus.
+ * Use `create(ShardStatusSchema)` to create a new message.
+ */
+export const ShardStatusSchema: GenMessage<ShardStatus> = /*@__PURE__*/
+  messageDesc(file_meridian_eventstore_v1_eventstore, 29);
 
 /**
  * @generated from message meridian.eventstore.v1.Event
@@ -587,7 +1169,35 @@ export type Event = Message<"meridian.eventstore.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_meridian_eventstore_v1_eventstore, 13);
+  messageDesc(file_meridian_eventstore_v1_eventstore, 30);
+
+/**
+ * @generated from enum meridian.eventstore.v1.Direction
+ */
+export enum Direction {
+  /**
+   * Forwards.
+   *
+   * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: DIRECTION_FORWARDS = 1;
+   */
+  FORWARDS = 1,
+
+  /**
+   * @generated from enum value: DIRECTION_BACKWARDS = 2;
+   */
+  BACKWARDS = 2,
+}
+
+/**
+ * Describes the enum meridian.eventstore.v1.Direction.
+ */
+export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
+  enumDesc(file_meridian_eventstore_v1_eventstore, 0);
 
 /**
  * @generated from service meridian.eventstore.v1.EventStore
@@ -604,7 +1214,27 @@ export const EventStore: GenService<{
     output: typeof AppendResponseSchema;
   },
   /**
-   * Reads the events of one stream by revision, forwards. Linearizable in the stream's home region.
+   * Appends to several streams of one shard, all or none: streams with the same key in braces are of one shard.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.AppendStreams
+   */
+  appendStreams: {
+    methodKind: "unary";
+    input: typeof AppendStreamsRequestSchema;
+    output: typeof AppendStreamsResponseSchema;
+  },
+  /**
+   * Many appends, each answered for itself, in their order: the way to load in bulk.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.AppendMany
+   */
+  appendMany: {
+    methodKind: "unary";
+    input: typeof AppendManyRequestSchema;
+    output: typeof AppendManyResponseSchema;
+  },
+  /**
+   * Reads the events of one stream by revision. Linearizable in the stream's home region. NOT_FOUND: no such stream.
    *
    * @generated from rpc meridian.eventstore.v1.EventStore.ReadStream
    */
@@ -612,6 +1242,16 @@ export const EventStore: GenService<{
     methodKind: "server_streaming";
     input: typeof ReadStreamRequestSchema;
     output: typeof ReadStreamResponseSchema;
+  },
+  /**
+   * Reads a log of this region, or the copies that this region holds of others', by position.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.ReadLog
+   */
+  readLog: {
+    methodKind: "server_streaming";
+    input: typeof ReadLogRequestSchema;
+    output: typeof ReadLogResponseSchema;
   },
   /**
    * Follows events of this region's logs: catches up, says so, then goes on live.
@@ -622,6 +1262,36 @@ export const EventStore: GenService<{
     methodKind: "server_streaming";
     input: typeof SubscribeRequestSchema;
     output: typeof SubscribeResponseSchema;
+  },
+  /**
+   * What a stream is and how far it has come. Linearizable in the stream's home region. NOT_FOUND: no such stream.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.StreamInfo
+   */
+  streamInfo: {
+    methodKind: "unary";
+    input: typeof StreamInfoRequestSchema;
+    output: typeof StreamInfoResponseSchema;
+  },
+  /**
+   * Streams by name, as this region's archive has them: a moment behind the log.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.ListStreams
+   */
+  listStreams: {
+    methodKind: "unary";
+    input: typeof ListStreamsRequestSchema;
+    output: typeof ListStreamsResponseSchema;
+  },
+  /**
+   * How the shards of this region's logs stand: for operators.
+   *
+   * @generated from rpc meridian.eventstore.v1.EventStore.ShardInfo
+   */
+  shardInfo: {
+    methodKind: "unary";
+    input: typeof ShardInfoRequestSchema;
+    output: typeof ShardInfoResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_eventstore_v1_eventstore, 0);

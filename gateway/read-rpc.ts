@@ -1,0 +1,20 @@
+import { safeNumber } from "../store/messages.ts";
+import { readHome, toEvent, toPositions } from "./event-messages.ts";
+import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";
+
+/** Reads of meridian.eventstore.v1.EventStore. */
+export function readCalls(callerOf: CallerOf) {
+  return {
+    async *readStream(request, context) {
+      const caller = callerOf(context);
+      const events = caller.services.store.readStream(request.stream, {
+        home: readHome(request.home, caller),
+        from: request.fromRevision === undefined ? undefined : safeNumber(request.fromRevision, "from_revision"),
+        limit: request.limit === 0n ? undefined : safeNumber(request.limit, "limit"),
+        minPositions: toPositions(request.minPosition, "min_position"),
+        signal: context.signal,
+      });
+      for await (const event of events) yield { event: toEvent(event) };
+    },
+  } satisfies EventStoreCalls;
+}
