@@ -11,12 +11,16 @@ const floor =
   "coalesce((select sequence from checkpoints where log = $1::int4 and name = 'archive' and shard = $2::int2), 0)";
 
 /**
- * One row a pair, and the floor in each: all from one snapshot. 64 is the number in the index `events_by_id`: below it a
- * short scan of the key finds the id, above it the index.
+ * The floor in a row of its own, then one row a pair whose stream there is: all from one snapshot. Of what is new, as most
+ * is, only the key is asked and nothing is sent. 64 is the number in the index `events_by_id`: below it a short scan of the
+ * key finds the id, above it the index.
  */
-export const lookUpPairs = `select u.n, ${floor} as floor, s.revision, e.revision as known, e.digest, e.sequence, e.idx
+export const lookUpPairs = `select 0::int8 as n, ${floor} as floor, null::int8 as revision, null::int8 as known,
+  null::int8 as digest, null::int8 as sequence, null::int4 as idx
+union all
+select u.n, null, s.revision, e.revision, e.digest, e.sequence, e.idx
 from unnest($3::text[], $4::text[]) with ordinality as u (stream, id, n)
-left join lateral (
+join lateral (
   select revision from events where events.log = $1::int4 and events.stream = u.stream order by revision desc limit 1
 ) s on true
 left join lateral (
@@ -64,9 +68,13 @@ export function createArchive(database: Database): Archive {
       const streams = texts(pairs.map((pair) => pair.stream));
       const ids = texts(pairs.map((pair) => pair.id));
       const rows = await database.query(lookUpPairs, [number, shard, streams, ids], forAppends);
-      const found = new Array<LookedUp>(pairs.length);
-      for (const row of rows) found[Number(row.n) - 1] = lookedUp(row);
-      return { floor: Number(rows[0]!.floor), found };
+      const found = new Array<LookedUp>(pairs.length).fill(nowhere);
+      let floor = 0;
+      for (const row of rows) {
+        if (row.n === "0") floor = Number(row.floor);
+        else found[Number(row.n) - 1] = lookedUp(row);
+      }
+      return { floor, found };
     },
     async readStream(log, shard, stream, page) {
       const number = await logs.find(log);
@@ -82,8 +90,10 @@ export function createArchive(database: Database): Archive {
   };
 }
 
+const nowhere: LookedUp = { revision: -1 };
+
 function lookedUp(row: Row): LookedUp {
-  const revision = row.revision === null ? -1 : Number(row.revision);
+  const revision = Number(row.revision);
   if (row.known === null) return { revision };
   const digest = BigInt.asUintN(64, BigInt(row.digest as string));
   const known = { revision: Number(row.known), digest, sequence: Number(row.sequence), index: Number(row.idx) };
