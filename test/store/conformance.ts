@@ -3,7 +3,8 @@ import type { EventStore } from "../../store/event-store.ts";
 import { mintId, parseTag } from "../../store/ids.ts";
 import { appends, repeats } from "./conformance-appends.ts";
 import { type At, append, home, read, refusal, tag } from "./conformance-calls.ts";
-import { reads, subscriptions } from "./conformance-reads.ts";
+import { reads } from "./conformance-reads.ts";
+import { subscriptions } from "./conformance-subscriptions.ts";
 import { event } from "./region.ts";
 
 /** An event store whose log is empty, in a mesh that has at least the region us-east with the tag "use". */
