@@ -46,10 +46,12 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
   };
 }
 
-/** A home region that the caller names; empty: none. Throws StoreError "invalid". */
+/** A home region that the caller names; empty: none. Throws StoreError "unknown-region". */
 export function readHome(home: string, caller: Caller): string | undefined {
   if (home === "") return undefined;
   const { regions } = caller.reading;
-  if (!regions.has(home)) throw invalidField("home", `must be one of ${[...regions].join(", ")}`);
+  if (!regions.has(home)) {
+    throw new StoreError("unknown-region", `home must be one of ${[...regions].join(", ")}`, { field: "home" });
+  }
   return home;
 }

@@ -8,8 +8,8 @@ export const bulkBytesMax = 16 << 20;
 export const bulkLinesMax = 10_000;
 /** Orders of one bulk request on their way to the log at once: fills batches, and leaves room in the shards' queues (10,000). */
 export const bulkInFlightMax = 512;
-/** One RPC message: an append of 3 MB (the store's limit) and its framing. */
-export const messageBytesMax = 4 << 20;
+/** One RPC message: an append of 3 MB (the store's limit) in JSON, where base64 adds a third; or many small ones. */
+export const messageBytesMax = 8 << 20;
 /**
  * What the HTTP server lets in at all, on Bun. Deno has no such limit and needs none: there as here a route refuses by the
  * announced length, or counts what comes and stops reading at its own limit (readBody, connect's readMaxBytes).

@@ -34,19 +34,29 @@ const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
 };
 
 function ofStoreError(error: StoreError): Problem {
-  const { field, actual, retryAfterMs, reached } = error.details;
+  const { field, retryAfterMs } = error.details;
   const code = fromStore[error.code];
   // "unavailable" and its like quote brokers, subjects and processes in their texts: those stay inside.
   const ours = problemTable[code].status < 500;
   return {
     code,
     detail: ours ? error.message : `${problemTable[code].title}.`,
-    errors: field === undefined ? undefined : [{ pointer: `/${field}`, rule: "invalid", detail: error.message }],
+    errors: field === undefined ? undefined : [{ pointer: `/${field}`, rule: error.code, detail: error.message }],
     retryAfterMs: retryAfterMs ?? problemTable[code].retryAfterMs,
-    members: {
-      ...(actual === undefined ? {} : { actual_revision: actual }),
-      ...(reached === undefined ? {} : { positions: [formatPosition(reached)] }),
-    },
+    members: membersOf(error),
+  };
+}
+
+/** What a client needs to decide again: the same over HTTP (as members of the document) and over RPC (fields of Problem). */
+function membersOf({ code, details }: StoreError): Record<string, unknown> {
+  const { stream, expected, actual, eventId, eventRevision, reached } = details;
+  const named = code === "wrong-revision" || code === "already-exists" || code === "not-found";
+  return {
+    ...(stream === undefined || !named ? {} : { stream }),
+    ...(code === "wrong-revision" ? { expected_revision: expected, actual_revision: actual } : {}),
+    ...(eventId === undefined ? {} : { event_id: eventId }),
+    ...(eventRevision === undefined ? {} : { event_revision: eventRevision }),
+    ...(reached === undefined ? {} : { positions: [formatPosition(reached)] }),
   };
 }
 

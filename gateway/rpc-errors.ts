@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "../store/event-store.ts";
-import { ProblemSchema } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
+import { type Problem as ProblemMessage, ProblemSchema } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import { problemTable } from "./problem-table.ts";
 import { type Problem, problemHeaders, problemOf } from "./problems.ts";
 
@@ -13,17 +13,34 @@ export function connectErrorOf(error: unknown, logger: Logger): ConnectError {
 }
 
 function connectErrorFrom(problem: Problem): ConnectError {
-  const { code, title, next } = problemTable[problem.code];
-  const actual = problem.members?.actual_revision;
-  const value = create(ProblemSchema, {
+  const value = problemMessage(problem);
+  const { code } = problemTable[problem.code];
+  return new ConnectError(problem.detail, code, problemHeaders(problem), [{ desc: ProblemSchema, value }]);
+}
+
+/** The problem document as a message: of a refused call, or of one append of many. */
+export function problemMessage(problem: Problem): ProblemMessage {
+  const { title, next } = problemTable[problem.code];
+  const { actual_revision, expected_revision, stream, event_id, event_revision } = problem.members ?? {};
+  return create(ProblemSchema, {
     type: `/problems/${problem.code}`,
     title,
     detail: problem.detail,
     next,
     errors: problem.errors?.map((field) => ({ ...field })),
     retryAfterMs: problem.retryAfterMs ?? 0,
-    actualRevision: typeof actual === "number" ? BigInt(actual) : undefined,
+    actualRevision: typeof actual_revision === "number" ? BigInt(actual_revision) : undefined,
     instance: problem.instance ?? "",
+    stream: typeof stream === "string" ? stream : "",
+    expectedRevision: expectedMessage(expected_revision),
+    eventId: typeof event_id === "string" ? event_id : "",
+    eventRevision: typeof event_revision === "number" ? BigInt(event_revision) : undefined,
   });
-  return new ConnectError(problem.detail, code, problemHeaders(problem), [{ desc: ProblemSchema, value }]);
+}
+
+function expectedMessage(expected: unknown): ProblemMessage["expectedRevision"] {
+  if (typeof expected === "number") return { case: "expectedExact", value: BigInt(expected) };
+  if (expected === "no-stream") return { case: "expectedNoStream", value: true };
+  if (expected === "stream-exists") return { case: "expectedStreamExists", value: true };
+  return { case: undefined };
 }

@@ -35,6 +35,9 @@ export interface StoreErrorDetails {
   readonly expected?: ExpectedRevision;
   /** -1: no stream. */
   readonly actual?: number;
+  /** Of "already-exists": the event id that is taken, and the revision recorded under it. */
+  readonly eventId?: string;
+  readonly eventRevision?: number;
   readonly retryAfterMs?: number;
   /** Of "behind": how far this region is. */
   readonly reached?: Position;

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/eventstore/v1/problem.proto.
  */
 export const file_meridian_eventstore_v1_problem: GenFile = /*@__PURE__*/
-  fileDesc("CiRtZXJpZGlhbi9ldmVudHN0b3JlL3YxL3Byb2JsZW0ucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEi1gEKB1Byb2JsZW0SDAoEdHlwZRgBIAEoCRINCgV0aXRsZRgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDAoEbmV4dBgEIAEoCRI0CgZlcnJvcnMYBSADKAsyJC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlByb2JsZW1GaWVsZBIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoDRIcCg9hY3R1YWxfcmV2aXNpb24YByABKBJIAIgBARIQCghpbnN0YW5jZRgIIAEoCUISChBfYWN0dWFsX3JldmlzaW9uIj0KDFByb2JsZW1GaWVsZBIPCgdwb2ludGVyGAEgASgJEgwKBHJ1bGUYAiABKAkSDgoGZGV0YWlsGAMgASgJYgZwcm90bzM");
+  fileDesc("CiRtZXJpZGlhbi9ldmVudHN0b3JlL3YxL3Byb2JsZW0ucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEilwMKB1Byb2JsZW0SDAoEdHlwZRgBIAEoCRINCgV0aXRsZRgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDAoEbmV4dBgEIAEoCRI0CgZlcnJvcnMYBSADKAsyJC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlByb2JsZW1GaWVsZBIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoDRIcCg9hY3R1YWxfcmV2aXNpb24YByABKBJIAYgBARIQCghpbnN0YW5jZRgIIAEoCRIOCgZzdHJlYW0YCSABKAkSGAoOZXhwZWN0ZWRfZXhhY3QYCiABKARIABIcChJleHBlY3RlZF9ub19zdHJlYW0YCyABKAhIABIgChZleHBlY3RlZF9zdHJlYW1fZXhpc3RzGAwgASgISAASEAoIZXZlbnRfaWQYDSABKAkSGwoOZXZlbnRfcmV2aXNpb24YDiABKARIAogBAUITChFleHBlY3RlZF9yZXZpc2lvbkISChBfYWN0dWFsX3JldmlzaW9uQhEKD19ldmVudF9yZXZpc2lvbiI9CgxQcm9ibGVtRmllbGQSDwoHcG9pbnRlchgBIAEoCRIMCgRydWxlGAIgASgJEg4KBmRldGFpbBgDIAEoCWIGcHJvdG8z");
 
 /**
  * @generated from message meridian.eventstore.v1.Problem
@@ -67,6 +67,50 @@ export type Problem = Message<"meridian.eventstore.v1.Problem"> & {
    * @generated from field: string instance = 8;
    */
   instance: string;
+
+  /**
+   * Of a refused expectation, an event id that is taken, or a stream that is not there: the stream.
+   *
+   * @generated from field: string stream = 9;
+   */
+  stream: string;
+
+  /**
+   * Of a refused expectation: what was expected.
+   *
+   * @generated from oneof meridian.eventstore.v1.Problem.expected_revision
+   */
+  expectedRevision: {
+    /**
+     * @generated from field: uint64 expected_exact = 10;
+     */
+    value: bigint;
+    case: "expectedExact";
+  } | {
+    /**
+     * @generated from field: bool expected_no_stream = 11;
+     */
+    value: boolean;
+    case: "expectedNoStream";
+  } | {
+    /**
+     * @generated from field: bool expected_stream_exists = 12;
+     */
+    value: boolean;
+    case: "expectedStreamExists";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Of an event id that is taken: the id, and the revision that was recorded under it.
+   *
+   * @generated from field: string event_id = 13;
+   */
+  eventId: string;
+
+  /**
+   * @generated from field: optional uint64 event_revision = 14;
+   */
+  eventRevision?: bigint | undefined;
 };
 
 /**
