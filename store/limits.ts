@@ -40,6 +40,8 @@ export const unknownOutcomeAlarmMs = 30_000;
 export const reachedWaitMs = 5_000;
 /** Decoded batches that the reader of a log keeps: several orders of one batch are read one after the other. */
 export const recentBatchesMax = 64;
+/** Bytes of the same, about: eight of the largest. */
+export const recentBytesMax = 32 << 20;
 /** A forwarded append's whole way there and back. */
 export const forwardTimeoutMs = 10_000;
 /** Appends of one forwarded request. */
@@ -76,7 +78,13 @@ export const republishMsMin = 50;
 export const republishMsMax = 500;
 /** Forwarded requests in flight to one target: grouped, two keep an owner busy (2.8 times one request an append). */
 export const forwardsInFlightMax = 2;
-/** After nobody answered for a shard: its lease runs out in at most 5 s. */
-export const handOverRetryMs = 300;
+/** After nobody answered for a shard, or it had just moved: its lease runs out in at most 5 s. */
+export const handOverRetryMs = 100;
+/** A process that could not announce itself owns no shard that another is meant to: tried again as often as a lease. */
+export const memberRetryMs = 1_000;
+/** How often an owner looks whether a shard of its is meant for another process, and gives at most one up. */
+export const balanceMs = 1_000;
+/** Processes come and go together in a restart: nothing moves before none has for so long. */
+export const balanceAfterMs = 2_000;
 /** Subject, headers and bookkeeping of a stored message, about. */
 export const messageOverheadBytes = 300;

@@ -9,6 +9,7 @@ import type { Forwarder } from "./forward.ts";
 import { createHandOver } from "./hand-over.ts";
 import { hashShard, mintId, parseTag } from "./ids.ts";
 import * as limits from "./limits.ts";
+import type { Members } from "./members.ts";
 import type { StoreLog } from "./open.ts";
 import { createShardOwner, type ShardOwner } from "./owner.ts";
 import { createShardSender } from "./shard-sender.ts";
@@ -39,6 +40,7 @@ export interface LocalLogOptions extends StoreLog {
   readonly durability: Durability;
   readonly writer: string;
   readonly forwarder: Forwarder;
+  readonly members: Members;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -66,12 +68,30 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       fill: fill.now,
       onFull: fill.full,
       onStored: fill.stored,
-      handOver: createHandOver({ ...options, leaseKey: `${stream}-${shard}`, owner: () => shards[shard]! }),
+      meant: () => options.members.meant(stream, shard, own.shards),
+      handOver: createHandOver({
+        ...options,
+        unheard: options.members.unheard,
+        leaseKey: `${stream}-${shard}`,
+        owner: () => shards[shard]!,
+      }),
       logger,
       signal: options.signal,
     });
   });
   let collecting = 0;
+
+  /** One shard at a time, so that the others go on while it moves. */
+  let moving = false;
+  const stopBalance = every(limits.balanceMs, async () => {
+    if (moving || options.members.settledMs() < limits.balanceAfterMs) return;
+    const shard = shards.find(
+      (one, number) => one.last() !== undefined && options.members.meant(stream, number, own.shards) !== undefined,
+    );
+    moving = true;
+    await shard?.giveUp();
+    moving = false;
+  });
 
   function tagOf(stream: string) {
     const tag = parseTag(stream, options.tags, own.shards);
@@ -108,6 +128,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
     },
     status: () => shards.map((shard, number) => ({ shard: number, ...shard.status() })),
     async [Symbol.asyncDispose]() {
+      stopBalance();
       fill.stop();
       await Promise.all(shards.map((shard) => shard[Symbol.asyncDispose]()));
     },

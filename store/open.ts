@@ -14,6 +14,7 @@ import { createForwarder } from "./forward.ts";
 import { createForwardHandler } from "./forwarded.ts";
 import { checkStreamId, streamCategory } from "./ids.ts";
 import { createLocalLog, type LocalLog } from "./local-log.ts";
+import { createMembers } from "./members.ts";
 import { createReads } from "./reads.ts";
 import { createRegions } from "./regions.ts";
 
@@ -68,6 +69,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const homes = createRegions(options);
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, options.signal]);
+  const members = createMembers({ leases: options.leases, self: owns ? owner : undefined, logger, signal });
   const locals: LocalLog[] = options.logs.map((log) =>
     createLocalLog({
       ...log,
@@ -82,6 +84,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       durability: { fsync: options.fsync, replicas: log.own.replicas } satisfies Durability,
       writer: options.writer ?? `meridian on ${hostname()}`,
       forwarder,
+      members,
       logger,
       signal,
     }),
@@ -107,7 +110,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         serve(connection, appendSubject(region, owner), {}, forwarded(true)),
         serve(connection, appendSubject(region, "any"), { queue: "owners" }, forwarded(false)),
       ];
-  const watching = watchLeases(options.leases, locals, logger, signal);
+  const watching = watchLeases(options.leases, [...locals, members], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
   return {
@@ -123,6 +126,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     taggedHome: homes.taggedHome,
     status: () => Object.fromEntries(locals.map((log) => [log.name, log.status()])),
     async [Symbol.asyncDispose]() {
+      // First: what comes from now on is meant for others.
+      await members[Symbol.asyncDispose]();
       // Together: what was forwarded here waits for the owners, which wait only so long.
       await Promise.all([...servers, ...locals].map((part) => part[Symbol.asyncDispose]()));
       stop.abort(new StoreError("cancelled", "the store is closing"));
@@ -141,15 +146,15 @@ function keyOf(options: StoreOptions, log: Log): LogKey {
   };
 }
 
-/** Tells each shard who holds its lease, so that appends go to the right process without asking. */
+/** Tells each shard who holds its lease, so that appends go to the right process without asking, and who is there at all. */
 async function watchLeases(
   leases: Leases,
-  locals: readonly LocalLog[],
+  watchers: readonly Pick<LocalLog, "seen">[],
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    for await (const { key, owner } of leases.watch(signal)) for (const log of locals) log.seen(key, owner);
+    for await (const { key, owner } of leases.watch(signal)) for (const watcher of watchers) watcher.seen(key, owner);
   } catch (error) {
     if (!signal.aborted) logger.error({ error }, "the leases are no longer watched; shards are asked for when claimed");
   }

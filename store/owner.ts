@@ -19,9 +19,10 @@ import type { Indexed } from "./stream-index.ts";
  *   follower ── an append waits ──► claiming ── lease taken, epoch batch accepted, index rebuilt ──► owner
  *      ▲  ▲                            │                                                              │
  *      │  └── somebody has the lease ──┘                                                              │
- *      └───────── lease lost, fence hit, or closing: what is in flight is settled first ◄─────────────┘
+ *      └── lease lost, fence hit, meant for another, or closing: what is in flight is settled first ◄─┘
  *
- * A follower answers nothing by itself: what waits is handed to the owner, or claimed for. A claiming shard only queues. An owner
+ * A follower answers nothing by itself: what waits is handed to the owner, or to who is meant to own the shard, or claimed
+ * for. A claiming shard only queues. An owner
  * decides, one group at a time with one publish in flight. The lease gives liveness, the fence safety: see commit.ts.
  */
 export type OwnerState = "follower" | "claiming" | "owner";
@@ -34,8 +35,10 @@ export interface ShardOwner extends AsyncDisposable {
   ): Promise<AppendResult>;
   /** Takes back what could not be handed over. */
   takeBack(appends: readonly Pending[]): void;
-  /** Nonce of the process that holds the lease, when it is another one. */
+  /** The process that holds the lease, or is meant to, when it is another one. */
   elsewhere(): string | undefined;
+  /** As owner: settles what is in flight and lets the shard go, for who is meant to own it. */
+  giveUp(): Promise<void>;
   /** Called by who watches the leases: the shard's holder, or undefined when it is free. */
   seen(holder: string | undefined): void;
   /** As owner: sequence of the shard's last batch. Undefined: this process cannot say. */
@@ -55,7 +58,9 @@ export interface OwnerOptions extends ClaimOptions {
   readonly onStored: (bytes: number) => void;
   /** The broker refused a batch for want of room. */
   readonly onFull: () => void;
-  /** Takes appends whose shard another process owns. */
+  /** The process that is meant to own the shard, when it is another one. */
+  readonly meant: () => string | undefined;
+  /** Takes appends whose shard another process owns, or is meant to. */
   readonly handOver: (appends: readonly Pending[], holder: string) => void;
 }
 
@@ -70,6 +75,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   let holder: string | undefined;
   let flying: readonly Pending[] = [];
   let scheduled = false;
+  let givingUp = false;
+  let leaving = false;
   let busy: Promise<void> | undefined;
   let rotatedAt = performance.now();
 
@@ -97,7 +104,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   /** One group at a time: what arrives while a publish is in flight forms the next one. */
   function pump(): void {
-    if (queue.size.appends === 0 || scheduled || busy !== undefined) return;
+    if (queue.size.appends === 0 || scheduled || busy !== undefined || givingUp) return;
     if (session === undefined) {
       if (state === "follower") become();
       return;
@@ -109,7 +116,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       if (session === undefined || busy !== undefined || queue.size.appends === 0) return pump();
       busy = runGroup(session).finally(() => {
         busy = undefined;
-        if (session?.lease.lost.aborted) stepDown("its lease was lost");
+        if (session?.lease.lost.aborted) void stepDown("its lease was lost");
         pump();
       });
     });
@@ -123,7 +130,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     flying = [];
     if (outcome.kind === "full") options.onFull();
     if (outcome.kind !== "lost") return;
-    stepDown(outcome.reason);
+    void stepDown(outcome.reason);
     enqueue(outcome.again, "first");
   }
 
@@ -134,7 +141,10 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function become(): void {
-    if (holder !== undefined) options.handOver(queue.drain(), holder);
+    // Who was sent an append as the owner claims the shard, whatever it thinks: two that disagree would pass it on for ever.
+    const asked = queue.waiting().some((pending) => pending.final);
+    const other = holder ?? (asked ? undefined : options.meant());
+    if (other !== undefined) options.handOver(queue.drain(), other);
     else if (!signal.aborted) {
       state = "claiming";
       void claimShard();
@@ -172,19 +182,31 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     lease.lost.addEventListener("abort", () => {
       // A batch in flight is settled first.
       if (busy !== undefined || session?.lease !== lease) return;
-      stepDown("its lease was lost");
+      void stepDown("its lease was lost");
       pump();
     });
     pump();
   }
 
-  function stepDown(reason: string): void {
-    if (session === undefined) return;
+  function stepDown(reason: string): Promise<void> {
+    if (session === undefined) return Promise.resolve();
     const { lease } = session;
     session = undefined;
     state = "follower";
     logger.warn({ shard }, `no longer owner of ${options.leaseKey}: ${reason}`);
-    void lease.release().catch((error) => logger.debug({ error }, "a lost lease could not be released"));
+    return lease.release().catch((error) => logger.debug({ error }, "a lost lease could not be released"));
+  }
+
+  async function giveUp(): Promise<void> {
+    if (session === undefined || givingUp) return;
+    givingUp = true;
+    try {
+      while (busy !== undefined) await busy;
+      await stepDown("another process is meant to own it");
+    } finally {
+      givingUp = false;
+      pump();
+    }
   }
 
   const stopSweep = every(limits.sweepMs, () => {
@@ -212,14 +234,16 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
         if (refusal !== undefined) return reject(refusal);
         if (closing.signal.aborted) return reject(stopping());
+        if (leaving && given.final) return reject(movedAway(request.stream));
         queue.push(new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject));
         pump();
       }),
     takeBack: (appends) => enqueue(appends, "last"),
-    elsewhere: () => holder,
+    elsewhere: () => holder ?? (session === undefined ? options.meant() : undefined),
+    giveUp,
     seen(now) {
       holder = now === options.ownerName ? undefined : now;
-      if (holder !== undefined && busy === undefined) stepDown(`${holder} has the lease`);
+      if (holder !== undefined && busy === undefined) void stepDown(`${holder} has the lease`);
       pump();
     },
     last: () => (session !== undefined && surely(session) ? session.last : undefined),
@@ -238,8 +262,10 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     }),
     async [Symbol.asyncDispose]() {
       // What is in flight is let finish, as long as that takes no longer than a stop may: its callers get their answer.
+      leaving = true;
       const end = performance.now() + limits.closeWaitMs;
-      while (session !== undefined && (busy !== undefined || queue.size.appends > 0) && performance.now() < end) {
+      const waiting = () => busy !== undefined || queue.size.appends + lookUps.size.appends > 0;
+      while (session !== undefined && waiting() && performance.now() < end) {
         await Promise.race([busy, wait(limits.closeStepMs)]);
       }
       closing.abort(new StoreError("cancelled", "the store is closing"));
@@ -247,9 +273,15 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       await busy;
       for (const pending of queue.drain()) pending.reject(stopping());
       lookUps.close();
-      stepDown("closing");
+      await stepDown("closing");
     },
   };
+}
+
+/** What an append is answered whose sender took this process for the owner: nothing was recorded, and it looks again. */
+export function movedAway(stream: string): StoreError {
+  const text = `the shard of ${stream} has just moved to another process; repeat the append with the same ids`;
+  return new StoreError("no-home", text, { retryAfterMs: limits.handOverRetryMs });
 }
 
 const stopping = () => new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });

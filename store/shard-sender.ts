@@ -53,6 +53,7 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     takeBack: (appends) => appends.forEach(start),
     // All of them are: none is worse than another for a new id.
     elsewhere: () => undefined,
+    async giveUp() {},
     seen(now) {
       holder = now;
     },

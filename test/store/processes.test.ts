@@ -1,0 +1,128 @@
+import { afterEach, expect, test } from "bun:test";
+import type { AppendResult } from "../../store/event-store.ts";
+import { startNats } from "../mesh/server.ts";
+import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+async function open(): Promise<TestRegion> {
+  const server = stack.use(await startNats());
+  return stack.use(await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 }));
+}
+
+async function until(holds: () => boolean, limitMs = 20_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`it did not come true within ${limitMs} ms: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** How many shards each process owns. */
+function owned(processes: readonly TestProcess[]): number[] {
+  return processes.map(({ store }) => {
+    const shards = Object.values(store.status()).flat() as { state: string }[];
+    return shards.filter(({ state }) => state === "owner").length;
+  });
+}
+
+/** Callers that append without a pause through the processes that take requests, and note every answer. */
+function load(name: string, gateways: Set<TestProcess>, lanes: number) {
+  const acknowledged = new Map<string, { result: AppendResult; id: string }[]>();
+  const refused: unknown[] = [];
+  let stopped = false;
+  let count = 0;
+  async function lane(number: number): Promise<void> {
+    for (let round = 0; !stopped; round++) {
+      const all = [...gateways];
+      const { store } = all[(number + round) % all.length]!;
+      // Half go to streams of the lane's own that grow, half to new ones.
+      const stream = round % 2 === 0 ? `${name}-${number}` : `order-${store.mint()}`;
+      const id = `${name}-${number}-${count++}`;
+      try {
+        const known = acknowledged.get(stream) ?? [];
+        const expected = known.length === 0 ? "no-stream" : known.length - 1;
+        const result = await store.append({ stream, expected, events: [event(id)] });
+        acknowledged.set(stream, [...known, { result, id }]);
+      } catch (error) {
+        // One is enough to fail; going on at once would leave no turn to anybody else.
+        refused.push(error);
+        return;
+      }
+      // As a caller over a network would: a lane is not all that the process does.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+  const running = Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
+  return {
+    acknowledged,
+    refused,
+    async stop() {
+      stopped = true;
+      await running;
+    },
+  };
+}
+
+/** Everything that was acknowledged is there once, with the revision that was answered, and nothing else is. */
+async function check({ store }: TestProcess, acknowledged: ReturnType<typeof load>["acknowledged"]): Promise<void> {
+  for (const [stream, known] of acknowledged) {
+    const events = await Array.fromAsync(store.readStream(stream));
+    expect(events.map(({ id }) => id)).toEqual(known.map(({ id }) => id));
+    expect(events.map(({ revision }) => revision)).toEqual(known.map((_, at) => at));
+    expect(known.map(({ result }) => result.lastRevision)).toEqual(known.map((_, at) => at));
+  }
+}
+
+test("shards spread evenly over the processes, and a rolling restart of three under load refuses no append", async () => {
+  const region = await open();
+  const processes = [stack.use(await region.process())];
+  const gateways = new Set(processes);
+  const running = load("rolling", gateways, 12);
+  await until(() => owned(processes)[0] === 4);
+  for (let more = 0; more < 2; more++) {
+    const process = stack.use(await region.process());
+    processes.push(process);
+    gateways.add(process);
+  }
+  await until(() => owned(processes).sort().join() === "1,1,2");
+  for (let at = 0; at < 3; at++) {
+    const old = processes[at]!;
+    // As a gateway stops: it takes no more requests, and those that it has are answered before the store stops.
+    gateways.delete(old);
+    await old[Symbol.asyncDispose]();
+    const next = stack.use(await region.process());
+    processes[at] = next;
+    gateways.add(next);
+    await until(() => owned(processes).sort().join() === "1,1,2");
+  }
+  await running.stop();
+  expect(running.refused).toEqual([]);
+  expect(running.acknowledged.size).toBeGreaterThan(100);
+  await check(processes[0]!, running.acknowledged);
+}, 90_000);
+
+test("an owner that is killed is replaced within 10 s in every shard, and nothing acknowledged is lost", async () => {
+  const region = await open();
+  const first = await region.process();
+  const second = stack.use(await region.process());
+  const others = new Set([second]);
+  const running = load("before", new Set([first, second]), 8);
+  await until(() => owned([first, second]).join() === "2,2");
+  await running.stop();
+  await first.kill();
+  expect(running.refused).toEqual([]);
+  const killedAt = performance.now();
+  const after = load("after", others, 8);
+  await until(() => owned([second])[0] === 4, 10_000);
+  const tookMs = performance.now() - killedAt;
+  await after.stop();
+  expect(after.refused).toEqual([]);
+  expect(tookMs).toBeLessThan(10_000);
+  await check(second, running.acknowledged);
+  await check(second, after.acknowledged);
+}, 60_000);
