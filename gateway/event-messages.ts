@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
-import type { EventSchema } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import { Direction, type EventSchema } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { invalidField } from "../store/messages.ts";
 import { formatPosition, type Position, parsePosition } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
@@ -44,6 +44,13 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     actor: event.actor,
     dataKey: event.dataKey,
   };
+}
+
+/** Throws StoreError "invalid". */
+export function readBackwards(direction: Direction): boolean {
+  const known = [Direction.UNSPECIFIED, Direction.FORWARDS, Direction.BACKWARDS];
+  if (!known.includes(direction)) throw invalidField("direction", `must be a known direction, not ${direction}`);
+  return direction === Direction.BACKWARDS;
 }
 
 /** A home region that the caller names; empty: none. Throws StoreError "unknown-region". */

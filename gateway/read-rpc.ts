@@ -1,5 +1,5 @@
 import { safeNumber } from "../store/messages.ts";
-import { readHome, toEvent, toPositions } from "./event-messages.ts";
+import { readBackwards, readHome, toEvent, toPositions } from "./event-messages.ts";
 import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";
 
 /** Reads of meridian.eventstore.v1.EventStore. */
@@ -11,6 +11,7 @@ export function readCalls(callerOf: CallerOf) {
         home: readHome(request.home, caller),
         from: request.fromRevision === undefined ? undefined : safeNumber(request.fromRevision, "from_revision"),
         limit: request.limit === 0n ? undefined : safeNumber(request.limit, "limit"),
+        backwards: readBackwards(request.direction),
         minPositions: toPositions(request.minPosition, "min_position"),
         signal: context.signal,
       });

@@ -35,17 +35,21 @@ left join lateral (
  * At least one row, for the floor; with the page's events where there are any. Of what the limit lets through, only as
  * much as begins within the bytes: the first event always does. `matched` tells that the page was cut.
  */
-export const readStreamPage = `select f.floor, e.*
+const streamPage = (compared: string, direction: string) => `select f.floor, e.*
 from (select ${floor} as floor) f
 left join lateral (
   select q.* from (
-    select p.*, count(*) over () as matched, sum(p.size) over (order by p.revision) as bytes from (
+    select p.*, count(*) over () as matched, sum(p.size) over (order by p.revision ${direction}) as bytes from (
       select revision, event_id, digest, type, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_us, sequence,
         idx, data, meta, octet_length(data) + coalesce(octet_length(meta), 0) as size
-      from events where log = $1::int4 and stream = $3 and revision >= $4::int8 order by revision limit $5::int4
+      from events where log = $1::int4 and stream = $3 and revision ${compared} $4::int8
+      order by revision ${direction} limit $5::int4
     ) p
   ) q where q.bytes - q.size < $6::int8
-) e on true order by e.revision`;
+) e on true order by e.revision ${direction}`;
+
+export const readStreamPage = streamPage(">=", "asc");
+export const readStreamPageBackwards = streamPage("<=", "desc");
 
 /** What a shard's owner asks before it decides: reads by clients, however many, must not hold it up. */
 const forAppends = { lane: "store" } as const;
@@ -80,7 +84,7 @@ export function createArchive(database: Database): Archive {
       const number = await logs.find(log);
       if (number === undefined) return { floor: 0, events: [] };
       const place = [number, shard, stream, page.from, page.limit, limits.pageBytes];
-      const rows = await database.query(readStreamPage, place);
+      const rows = await database.query(page.backwards === true ? readStreamPageBackwards : readStreamPage, place);
       const events = rows.filter((row) => row.revision !== null).map((row) => recordedEvent(row, log, shard, stream));
       return { floor: Number(rows[0]!.floor), events, more: Number(rows[0]!.matched ?? 0) > events.length };
     },

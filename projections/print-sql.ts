@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { lookUpPairs, readStreamPage } from "./archive.ts";
+import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
 import { serverVersion } from "./database.ts";
@@ -56,6 +56,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       projectOrders,
       lookUpPairs,
       readStreamPage,
+      readStreamPageBackwards,
       orderById,
       ordersByTime,
       ordersByCustomer,

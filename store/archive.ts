@@ -27,6 +27,21 @@ export interface LookedUp {
   };
 }
 
+export interface StreamPage {
+  /** Revision, inclusive; what follows is above it, backwards below it. */
+  readonly from: number;
+  readonly limit: number;
+  readonly backwards?: boolean;
+}
+
+export interface ArchivedPage {
+  readonly floor: number;
+  /** In the order asked for. */
+  readonly events: readonly RecordedEvent[];
+  /** True: the page ended by its bytes. */
+  readonly more?: boolean;
+}
+
 /**
  * What the store asks of the archive (the SQL projection of all events). Every answer comes from one snapshot and says
  * at which checkpoint (sequence of the shard's last archived batch) it was taken. Rejects when the database is away.
@@ -35,13 +50,8 @@ export interface Archive {
   checkpoint(log: LogKey, shard: number): Promise<number>;
   /** One query for all pairs; answers stand in the order of the pairs. */
   lookUp(log: LogKey, shard: number, pairs: readonly LookUp[]): Promise<{ floor: number; found: readonly LookedUp[] }>;
-  /** At most `limit` events of one stream from revision `from` on; fewer, and `more`, where they are large. */
-  readStream(
-    log: LogKey,
-    shard: number,
-    stream: string,
-    page: { from: number; limit: number },
-  ): Promise<{ floor: number; events: readonly RecordedEvent[]; more?: boolean }>;
+  /** At most `limit` events of one stream; fewer, and `more`, where they are large. */
+  readStream(log: LogKey, shard: number, stream: string, page: StreamPage): Promise<ArchivedPage>;
   /** Waits until the checkpoint has reached `sequence`, at most `timeoutMs`; answers the checkpoint it saw last. */
   reached(
     log: LogKey,

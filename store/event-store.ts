@@ -84,9 +84,12 @@ export interface AppendResult {
 
 export interface ReadOptions {
   readonly home?: string;
-  /** Inclusive; default 0. */
+  /** Revision, inclusive. Absent: the first event, backwards the last one. */
   readonly from?: number;
+  /** From 1. Backwards with a limit of 1 is the last event. */
   readonly limit?: number;
+  /** Newest first. */
+  readonly backwards?: boolean;
   /** Waits (5 s at most) until this region's archive has reached these. */
   readonly minPositions?: readonly Position[];
   readonly signal?: AbortSignal;
@@ -112,7 +115,10 @@ export type Notice =
 export interface EventStore {
   /** Resolves when the events are on disk. Repeating it with the same ids is always safe. */
   append(request: AppendRequest, options?: AppendOptions): Promise<AppendResult>;
-  /** A stream's events by revision. Rejects with "not-found" when the stream has no event. */
+  /**
+   * A stream's events by revision; in its home everything that was acknowledged before the read began. Rejects with
+   * "not-found" when the stream has no event; a range without events of a stream that has some is empty.
+   */
   readStream(stream: string, options?: ReadOptions): AsyncIterable<RecordedEvent>;
   subscribe(options: SubscribeOptions): AsyncIterable<Notice>;
   /** A new order id, `<region tag>-<shard>-<UUIDv7>`, in the shard that is collecting. */

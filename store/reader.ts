@@ -1,113 +1,119 @@
-import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import type { Batch } from "./batch.ts";
-import { createChain, strayAlarm } from "./chain.ts";
-import { decodeBatch } from "./decode.ts";
 import { StoreError } from "./error.ts";
 import type { RecordedEvent } from "./event-store.ts";
-import { readPageEvents, recentBatchesMax } from "./limits.ts";
-import type { ShardOwner } from "./owner.ts";
-import { recordedEvents } from "./recorded.ts";
+import { readPageEvents } from "./limits.ts";
+import { createTail, type OwnLog, type Tail } from "./tail.ts";
 
 /**
  * Reads one stream so that everything acknowledged before the read began is in it: asks where the shard stands, takes what
- * the archive has, and from the log what lies above the archive's checkpoint.
+ * the archive has, and from the log what lies above the archive's checkpoint. Backwards the log's part comes first.
  */
 export interface StreamReader {
-  read(
-    shard: number,
-    stream: string,
-    range: { from: number; limit: number; signal?: AbortSignal },
-  ): AsyncGenerator<RecordedEvent>;
+  /** Rejects with "not-found" when the stream has no event. */
+  read(shard: number, stream: string, range: Range): AsyncGenerator<RecordedEvent>;
+}
+
+export interface Range {
+  /** Absent: the first event, backwards the last one. */
+  readonly from?: number;
+  readonly limit: number;
+  readonly backwards?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 export interface ReaderOptions {
   readonly key: LogKey;
   /** Undefined: another home's log, of which the archive has what the mirror brought. */
-  readonly own: { readonly log: Log; owner(shard: number): ShardOwner } | undefined;
+  readonly own: OwnLog | undefined;
   readonly archive: Archive;
   readonly logger: Logger;
 }
 
-// long: three short questions and the read that asks them
-export function createStreamReader(options: ReaderOptions): StreamReader {
-  const { key, own, archive, logger } = options;
-  const recent = new Map<number, Batch>();
-
-  /** Where the shard stands: of a mirror, whatever the archive has. */
-  async function standing(shard: number): Promise<number> {
-    if (own === undefined) return 0;
-    return own.owner(shard).last() ?? (await own.log.lastMessage(shard))?.sequence ?? 0;
-  }
-
-  /** Batches of the shard after `above` up to `to` that may have events of the stream. */
-  async function* tail(shard: number, stream: string, above: number, to: number, signal?: AbortSignal) {
-    const { log, owner } = own!;
-    const known = owner(shard).above(above, stream);
-    if (known !== undefined) {
-      const sequences = new Set(known.map((event) => event.sequence));
-      for (const sequence of [...sequences].sort((a, b) => a - b))
-        yield { sequence, batch: await fetch(log, sequence) };
-      return;
-    }
-    const chain = createChain(log.identity, shard, above);
-    for await (const message of log.read(shard, { from: above + 1, to, ...(signal === undefined ? {} : { signal }) })) {
-      const next = chain.next(message);
-      if ("batch" in next) yield { sequence: message.sequence, batch: next.batch };
-      else strayAlarm(logger, message, next.stray);
-    }
-  }
-
-  async function fetch(log: Log, sequence: number): Promise<Batch> {
-    const cached = recent.get(sequence);
-    if (cached !== undefined) return cached;
-    const message = await log.message(sequence);
-    if (message === undefined) {
-      throw new StoreError("unavailable", `message ${sequence} of ${key.log} in ${key.home} is gone from the log`);
-    }
-    const batch = decodeBatch(message.data);
-    recent.set(sequence, batch);
-    if (recent.size > recentBatchesMax) recent.delete(recent.keys().next().value as number);
-    return batch;
-  }
-
+export function createStreamReader({ key, own, archive, logger }: ReaderOptions): StreamReader {
+  const source = { key, archive, tail: own === undefined ? undefined : createTail(own, key, logger) };
   return {
-    async *read(shard, stream, { from, limit, signal }) {
-      const target = await standing(shard);
-      let next = from;
-      let left = limit;
-      let exists = false;
-      for (;;) {
-        const size = Math.min(left, readPageEvents);
-        const page = await archive.readStream(key, shard, stream, { from: next, limit: size });
-        signal?.throwIfAborted();
-        exists ||= page.events.length > 0;
-        yield* page.events;
-        next += page.events.length;
-        left -= page.events.length;
-        if (left === 0) return;
-        if (page.events.length === size || page.more === true) continue;
-        if (own !== undefined && page.floor < target) {
-          for await (const { sequence, batch } of tail(shard, stream, page.floor, target, signal)) {
-            const place = { home: key.home, log: key.identity, shard, sequence };
-            for (const event of recordedEvents(batch, place, (one) => one.stream === stream)) {
-              exists = true;
-              if (event.revision < next || left === 0) continue;
-              yield event;
-              next++;
-              left--;
-            }
-          }
-        }
-        break;
-      }
-      if (
-        exists ||
-        (from > 0 && (await archive.readStream(key, shard, stream, { from: 0, limit: 1 })).events.length > 0)
-      )
-        return;
-      throw new StoreError("not-found", `stream "${stream}" has no event in ${key.home}`, { stream });
-    },
+    read: (shard, stream, range) => (range.backwards === true ? backwards : forwards)(source, shard, stream, range),
   };
+}
+
+interface Source {
+  readonly key: LogKey;
+  readonly archive: Archive;
+  readonly tail: Tail | undefined;
+}
+
+async function* forwards(
+  { key, archive, tail }: Source,
+  shard: number,
+  stream: string,
+  { from = 0, limit, signal }: Range,
+) {
+  const to = (await tail?.standing(shard)) ?? 0;
+  let next = from;
+  let left = limit;
+  let exists = false;
+  for (;;) {
+    const size = Math.min(left, readPageEvents);
+    const page = await archive.readStream(key, shard, stream, { from: next, limit: size });
+    signal?.throwIfAborted();
+    exists ||= page.events.length > 0;
+    yield* page.events;
+    next += page.events.length;
+    left -= page.events.length;
+    if (left === 0) return;
+    if (page.events.length === size || page.more === true) continue;
+    if (tail === undefined || page.floor >= to) break;
+    for await (const event of tail.events({ shard, stream, above: page.floor, to, signal })) {
+      exists = true;
+      if (event.revision < next) continue;
+      yield event;
+      next++;
+      if (--left === 0) return;
+    }
+    break;
+  }
+  if (exists) return;
+  const first = from === 0 ? undefined : await archive.readStream(key, shard, stream, { from: 0, limit: 1 });
+  if (first === undefined || first.events.length === 0) throw noSuchStream(stream, key);
+}
+
+async function* backwards(
+  { key, archive, tail }: Source,
+  shard: number,
+  stream: string,
+  { from = Number.MAX_SAFE_INTEGER, limit, signal }: Range,
+) {
+  const to = (await tail?.standing(shard)) ?? 0;
+  const pageFrom = (revision: number, left: number) =>
+    archive.readStream(key, shard, stream, { from: revision, limit: Math.min(left, readPageEvents), backwards: true });
+  let left = limit;
+  let next = from;
+  // Before the log's part: what the archive takes in meanwhile must not be missed by both.
+  let page = await pageFrom(next, left);
+  if (tail !== undefined && page.floor < to && page.events[0]?.revision !== from) {
+    for await (const event of tail.eventsBackwards({ shard, stream, above: page.floor, to, from, signal })) {
+      yield event;
+      next = event.revision - 1;
+      if (--left === 0) return;
+    }
+  }
+  for (;;) {
+    signal?.throwIfAborted();
+    for (const event of page.events) {
+      yield event;
+      next = event.revision - 1;
+      if (--left === 0) return;
+    }
+    if (next < 0) return;
+    if (page.events.length === 0) break;
+    page = await pageFrom(next, left);
+  }
+  // A stream that exists has a revision 0, which every range downwards ends with.
+  if (next === from) throw noSuchStream(stream, key);
+  throw new StoreError("unavailable", `revision ${next} of ${stream} is neither in the archive nor in the log's tail`);
+}
+
+function noSuchStream(stream: string, { home }: LogKey): StoreError {
+  return new StoreError("not-found", `stream "${stream}" has no event in ${home}`, { stream });
 }

@@ -8,6 +8,7 @@ import { reachedWaitMs } from "./limits.ts";
 import type { LocalLog } from "./local-log.ts";
 import type { StoreOptions } from "./open.ts";
 import type { Position } from "./position.ts";
+import { checkRange } from "./read-checks.ts";
 import { createStreamReader, type StreamReader } from "./reader.ts";
 import type { Regions } from "./regions.ts";
 import { subscribe } from "./subscription.ts";
@@ -49,16 +50,15 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
   }
 
   return {
-    async *readStream(stream, { home: given, from = 0, limit = Number.POSITIVE_INFINITY, minPositions, signal } = {}) {
+    async *readStream(stream, { home: given, minPositions, limit = Number.POSITIVE_INFINITY, ...range } = {}) {
       checkStreamId(stream);
+      checkRange({ ...range, limit });
       const home = homes.homeOf(stream, given);
       const local = options.logOf(stream);
       const log = logAt(local, home);
-      if (minPositions !== undefined) await reach(options, archive, minPositions, signal);
+      if (minPositions !== undefined) await reach(options, archive, minPositions, range.signal);
       const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
-      yield* known(
-        readerOf(local, log).read(shard, stream, { from, limit, ...(signal === undefined ? {} : { signal }) }),
-      );
+      yield* known(readerOf(local, log).read(shard, stream, { ...range, limit }));
     },
     async *subscribe(asked) {
       const local = logOfSubscription(options, asked);

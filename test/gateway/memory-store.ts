@@ -14,7 +14,9 @@ import { checkStreamId, mintId, parseTag, streamCategory } from "../../store/ids
 import { clockSkewMsMax } from "../../store/limits.ts";
 import { Pending } from "../../store/pending.ts";
 import type { Position } from "../../store/position.ts";
+import { checkRange } from "../../store/read-checks.ts";
 import { createRegions } from "../../store/regions.ts";
+import { rangeOf } from "./memory-reads.ts";
 
 /** As the demo's logs; here all events stand in the first. */
 const shards = 4;
@@ -108,6 +110,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     },
     async *readStream(stream: string, options: ReadOptions = {}) {
       checkStreamId(stream);
+      checkRange(options);
       const events = streamOf(homes.homeOf(stream, options.home), stream);
       for (const position of options.minPositions ?? []) {
         if (regions.some(({ name }) => isOf(position, name))) continue;
@@ -115,8 +118,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
         throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", details);
       }
       if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });
-      const from = options.from ?? 0;
-      yield* events.slice(from, from + (options.limit ?? Number.POSITIVE_INFINITY));
+      yield* rangeOf(events, options);
     },
     async *subscribe(options: SubscribeOptions): AsyncIterable<Notice> {
       store.subscriptions++;

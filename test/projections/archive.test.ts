@@ -127,6 +127,8 @@ test("a stream is read page by page, with the floor even where there is nothing"
   const archive = createArchive(db);
   const page = await archive.readStream(log.key, 3, "p-1", { from: 10, limit: 10 });
   expect(page.events.map((event) => event.revision)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  const back = await archive.readStream(log.key, 3, "p-1", { from: 14, limit: 10, backwards: true });
+  expect(back.events.map((event) => event.revision)).toEqual([14, 13, 12, 11, 10, 9, 8, 7, 6, 5]);
   const none = { floor: last.message.sequence, events: [], more: false };
   expect(await archive.readStream(log.key, 3, "p-1", { from: 25, limit: 10 })).toEqual(none);
   expect(await archive.readStream(log.key, 3, "p-2", { from: 0, limit: 10 })).toEqual(none);
@@ -149,9 +151,14 @@ test("a page of large events ends by its bytes, and the reader goes on behind it
   }
   expect(pages.flat()).toEqual(sizes);
   expect(pages.map((page) => page.length)).toEqual([7, 7, 7, 2]);
+  const last = await archive.readStream(log.key, 3, "h-1", { from: 22, limit: 1_000, backwards: true });
+  expect(last.events.map((event) => event.data.length)).toEqual([1, 1, 9 << 20]);
+  expect(last.more).toBe(true);
   const reader = createStreamReader({ key: log.key, own: undefined, archive, logger: silent });
-  const read = await Array.fromAsync(reader.read(3, "h-1", { from: 0, limit: 1_000 }));
-  expect(read.map((event) => event.revision)).toEqual(sizes.map((_, at) => at));
+  const revisions = async (backwards: boolean) =>
+    (await Array.fromAsync(reader.read(3, "h-1", { limit: 1_000, backwards }))).map((event) => event.revision);
+  expect(await revisions(false)).toEqual(sizes.map((_, at) => at));
+  expect(await revisions(true)).toEqual(sizes.map((_, at) => at).reverse());
 });
 
 for (const [way, through] of ways) {

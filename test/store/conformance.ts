@@ -27,7 +27,7 @@ export function conformance(name: string, open: () => Promise<Opened>, { wire = 
 
     describe("append()", () => appends(at, wire));
     describe("append() again", () => repeats(at, wire));
-    describe("readStream()", () => reads(at));
+    describe("readStream()", () => reads(at, wire));
     describe("subscribe()", () => subscriptions(at));
     describe("ids and homes", () => ids(at));
   });

@@ -69,10 +69,12 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       });
       return { floor: checkpoints[shard]!, found };
     },
-    async readStream(_, shard, stream, { from, limit }) {
+    async readStream(_, shard, stream, { from, limit, backwards = false }) {
       check();
-      const events = (streams.get(stream) ?? []).filter((event) => event.revision >= from).slice(0, limit);
-      return { floor: checkpoints[shard]!, events };
+      const events = (streams.get(stream) ?? []).slice();
+      if (backwards) events.reverse();
+      const inRange = events.filter(({ revision }) => (backwards ? revision <= from : revision >= from));
+      return { floor: checkpoints[shard]!, events: inRange.slice(0, limit) };
     },
     async reached(_, shard, sequence, { timeoutMs }) {
       const end = performance.now() + timeoutMs;
