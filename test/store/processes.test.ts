@@ -10,7 +10,7 @@ afterEach(async () => {
 });
 
 async function open(): Promise<TestRegion> {
-  const server = stack.use(await startNats());
+  const server = stack.use(await startNats({ storage: "4GB" }));
   return stack.use(await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 }));
 }
 
