@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { Hono } from "hono";
 import { createGateway } from "../gateway/gateway.ts";
 import { serveHttp } from "../gateway/server.ts";
@@ -8,19 +10,17 @@ import { ensureLog } from "../mesh/streams.ts";
 import { createArchive } from "../projections/archive.ts";
 import { openDatabase } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
-import { startProjector } from "../projections/project.ts";
 import { createOrderQueries } from "../projections/queries.ts";
 import { digestOf } from "../store/encode.ts";
 import type { AppendResult, EventStore } from "../store/event-store.ts";
 import { mintId } from "../store/ids.ts";
-import { followLog } from "../store/log-reader.ts";
 import { openStore } from "../store/open.ts";
 import { afternoon } from "./afternoon.ts";
 
 /**
  * The process under measurement. `kind`:
  *
- * - `store`: gateway, event store and archive, as a region runs them;
+ * - `store`: gateway and event store, and the archive's projector in a thread of its own, as a region runs them;
  * - `ceiling`: the same gateway before a store that answers at once and keeps nothing: same route, authentication, check,
  *   decimals, digest and answer, without the append;
  * - `bare`: Hono that parses the body and answers as long an answer;
@@ -77,9 +77,7 @@ async function realStore(): Promise<EventStore> {
   const own = await ensureLog(connection, name, { shards: 4, replicas: 1, bytesMax: 8 * 2 ** 30 });
   const db = openDatabase({ url: settings.database, logger: silent });
   await migrate(db, { logger: silent });
-  const key = { tenant: "bench", ...name, identity: own.identity, shards: own.shards };
-  const source = (after: readonly number[], signal: AbortSignal) => followLog(own, { after, logger: silent, signal });
-  startProjector({ db, log: key, source, projection: "archive", logger: silent, signal: never });
+  await once(new Worker(new URL("./archive-thread.ts", import.meta.url), { workerData: settings }), "message");
   return openStore({
     tenant: "bench",
     region: "us-east",

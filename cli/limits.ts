@@ -7,12 +7,20 @@ export const limits = {
   retryMsMax: 2_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
-  /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
-  decodeBytesMax: 64 * 1024 * 1024,
-  /** Demo: a process that lived shorter than this has not recovered, so the next start waits longer. */
+  /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */
   steadyMs: 5_000,
   restartMsMin: 100,
   restartMsMax: 3_000,
+  /** A thread that is told to stop: the database's and the broker's connections take up to 2 s each to close. Shorter than
+   * stopMs, so that the process still ends in order. */
+  threadStopMs: 5_000,
+  /** The projectors' thread says this often whether all is well; after five missed ones it hangs. */
+  beatMs: 1_000,
+  beatSilenceMs: 5_000,
+  /** Projectors read a checkpoint at their start and after a failed write; all else they do is writing. */
+  projectorQueryConnections: 2,
+  /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
+  decodeBytesMax: 64 * 1024 * 1024,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */
   readyMs: 90_000,
   /** Demo: a process that has ended this often without ever having been ready will not be. The pauses add up to 10 s, in

@@ -23,7 +23,7 @@ export interface ProjectionStatus {
 
 /** The projectors of one tenant: its own log and the mirrors, each into the archive and the orders. */
 export interface Projectors extends AsyncDisposable {
-  /** Resolves when those of the region's own log run; mirrors come when they come. */
+  /** Resolves when those of the region's own logs have read where they stand; mirrors come when they come. */
   readonly running: Promise<void>;
   status(): Promise<ProjectionStatus[]>;
 }
@@ -47,10 +47,13 @@ export function startProjectors(around: Surroundings, connection: Connection, te
         logger,
         signal,
       });
-    started.set(open, {
+    const both = {
       archive: start({ projection: "archive" }),
       orders: start({ projection: "orders", currency: tenant.currency }),
-    });
+    };
+    started.set(open, both);
+    // A region whose database does not know its own log would send readers of its positions elsewhere.
+    await Promise.all(projections.map((name) => both[name].started));
   }
 
   const own: Promise<void>[] = [];

@@ -14,21 +14,20 @@ export function isLostConnection(reason: unknown): boolean {
   return typeof code === "string" && lostConnection.test(code);
 }
 
-/** Notes lost connections; anything else that nobody awaited ends the process, as its state is no longer known. */
-export function guardRejections(logger: ProcessLogger): void {
+/** Notes lost connections; anything else that nobody awaited ends the process or thread: its state is no longer known. */
+export function guardRejections(logger: ProcessLogger, whose: "process" | "thread" = "process"): void {
+  const end = (what: string, error: unknown) => {
+    const stack = error instanceof Error ? error.stack : undefined;
+    logger.error({ stack }, `${what}: ${describeError(error)}; the ${whose} ends and is to be started again`);
+    logger.flush();
+    process.exit(1);
+  };
   process.on("unhandledRejection", (reason) => {
     if (isLostConnection(reason)) {
       logger.debug({ reason: describeError(reason) }, "a discarded database connection reported its end");
       return;
     }
-    end(logger, "unhandled rejection", reason);
+    end("unhandled rejection", reason);
   });
-  process.on("uncaughtException", (error) => end(logger, "uncaught exception", error));
-}
-
-function end(logger: ProcessLogger, what: string, error: unknown): void {
-  const stack = error instanceof Error ? error.stack : undefined;
-  logger.error({ stack }, `${what}: ${describeError(error)}; the process ends and is to be started again`);
-  logger.flush();
-  process.exit(1);
+  process.on("uncaughtException", (error) => end("uncaught exception", error));
 }

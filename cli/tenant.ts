@@ -12,7 +12,7 @@ import { createOrderQueries } from "../projections/queries.ts";
 import { openStore, type Store, type StoreLog } from "../store/open.ts";
 import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
-import { type Projectors, startProjectors } from "./projectors.ts";
+import type { ProjectionStatus } from "./projectors.ts";
 import {
   connectAs,
   findLog,
@@ -36,8 +36,17 @@ export interface TenantProcess extends AsyncDisposable {
   status(): Promise<object>;
 }
 
-/** Opens everything of one tenant that the process's roles need; resolves when it can append and projects. */
-export async function openTenant(around: Surroundings, tenant: Tenant, halt: AbortSignal): Promise<TenantProcess> {
+export interface TenantOptions {
+  readonly around: Surroundings;
+  readonly tenant: Tenant;
+  /** Where its projections stand; none in a process that does not project. */
+  projections(): Promise<readonly ProjectionStatus[]>;
+  /** Stops the store at once. */
+  readonly halt: AbortSignal;
+}
+
+/** Opens everything of one tenant that the process's roles need, but for its projectors; resolves when it can append. */
+export async function openTenant({ around, tenant, projections, halt }: TenantOptions): Promise<TenantProcess> {
   const { config } = around;
   const does = (...roles: Role[]) => roles.some((role) => config.roles.has(role));
   const connections: Connection[] = [];
@@ -51,10 +60,6 @@ export async function openTenant(around: Surroundings, tenant: Tenant, halt: Abo
   const storeRole = storeRoleOf(does);
   const store =
     storeRole && (await openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack));
-  const projectors = does("projector")
-    ? stack.use(startProjectors(around, await connect("projector"), tenant))
-    : undefined;
-  await projectors?.running;
   let workers: Workers | undefined;
   if (store !== undefined && does("payment", "review")) {
     workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
@@ -73,10 +78,9 @@ export async function openTenant(around: Surroundings, tenant: Tenant, halt: Abo
     status: () =>
       statusOf(around, tenant, {
         store,
-        owns: storeRole === "store",
-        projectors,
+        owner: storeRole === "store" ? connections[0] : undefined,
+        projections,
         workers,
-        connection: connections[0]!,
       }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -160,11 +164,10 @@ async function openStoreLog(
 
 interface Parts {
   readonly store: Store | undefined;
-  /** Only then has it the right to ask how far the mirrors are. */
-  readonly owns: boolean;
-  readonly projectors: Projectors | undefined;
+  /** The connection of a store that owns shards: only it has the right to ask how far the mirrors are. */
+  readonly owner: Connection | undefined;
+  readonly projections: TenantOptions["projections"];
   readonly workers: Workers | undefined;
-  readonly connection: Connection;
 }
 
 async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Promise<object> {
@@ -172,13 +175,13 @@ async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Pro
   const targets = await Promise.all(
     tenant.logs.map(async (log) => ({
       log: logName(log, region),
-      targets: parts.owns ? await mirrorLag(parts.connection, logName(log, region)) : [],
+      targets: parts.owner === undefined ? [] : await mirrorLag(parts.owner, logName(log, region)),
     })),
   );
   return {
     shards: parts.store?.status() ?? {},
     workers: parts.workers?.counts() ?? {},
-    projections: (await parts.projectors?.status()) ?? [],
+    projections: await parts.projections(),
     mirrors: targets,
   };
 }

@@ -3,7 +3,8 @@ import { GatewayError } from "../gateway/error.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import { serveGrpc } from "../gateway/grpc-server.ts";
 import { type RunningServer, serveHttp } from "../gateway/server.ts";
-import { type Database, openDatabase } from "../projections/database.ts";
+import type { Tenant } from "../mesh/topology.ts";
+import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
@@ -11,6 +12,7 @@ import { CliError } from "./error.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { limits } from "./limits.ts";
 import type { ProcessLogger } from "./logger.ts";
+import { type ProjectorThread, startProjectorThread } from "./projector-thread.ts";
 import { openTenant, type TenantProcess } from "./tenant.ts";
 import type { Surroundings } from "./tenant-logs.ts";
 
@@ -28,18 +30,19 @@ export async function openRegion(
   logger: ProcessLogger,
   signal: AbortSignal,
 ): Promise<RegionProcess> {
-  const around: Surroundings = { config, database: openRegionDatabase(config, logger), logger, signal };
+  const database = openRegionDatabase(config, logger);
+  const around: Surroundings = { config, database, logger, signal };
   await using stack = new AsyncDisposableStack();
   // Aborted last: it cuts off what the graceful end did not finish.
   const halt = new AbortController();
   stack.defer(() => halt.abort());
-  stack.use(around.database);
-  const tenants = new Map<string, TenantProcess>();
-  let listening = false;
-  const ready = () => readiness(around, tenants, listening);
-  const admin = stack.use(await serveAdmin({ address: config.admin, ready, status: () => status(around, tenants) }));
+  stack.use(database);
+  const parts: Parts = { checkDatabase: createDatabaseCheck(database), tenants: new Map(), listening: false };
+  const { tenants } = parts;
+  const ready = () => readiness(config, parts);
+  const admin = stack.use(await serveAdmin({ address: config.admin, ready, status: () => status(config, parts) }));
 
-  await keepTrying(() => migrate(around.database, { logger, signal }), {
+  await keepTrying(() => migrate(database, { logger, signal }), {
     what: "prepare the database",
     logger,
     signal,
@@ -47,11 +50,17 @@ export async function openRegion(
   stack.defer(async () => {
     await Promise.all([...tenants.values()].map((tenant) => tenant[Symbol.asyncDispose]()));
   });
-  await Promise.all(
-    config.tenants.map(async (tenant) => tenants.set(tenant.name, await openTenant(around, tenant, halt.signal))),
-  );
+  const projectors = config.roles.has("projector")
+    ? stack.use(startProjectorThread({ config, database, logger, signal }))
+    : undefined;
+  parts.projectors = projectors;
+  const open = async (tenant: Tenant) => {
+    const projections = async () => (await projectors?.status(tenant.name)) ?? [];
+    tenants.set(tenant.name, await openTenant({ around, tenant, projections, halt: halt.signal }));
+  };
+  await Promise.all([projectors?.running, ...config.tenants.map(open)]);
   const gateway = config.roles.has("gateway") ? await openGateway(around, tenants, ready, stack) : {};
-  listening = true;
+  parts.listening = true;
   logger.info({ region: config.region.name, roles: [...config.roles], ...gateway }, "ready");
   const opened = stack.move();
   return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
@@ -107,28 +116,55 @@ async function openGoListeners(config: RegionConfig, gateway: Gateway, servers: 
   servers.push(await serveGrpc({ listener: gateway.openGrpc, ...config.open.grpc }));
 }
 
+/** What is open so far. */
+interface Parts {
+  readonly checkDatabase: () => string;
+  readonly tenants: Map<string, TenantProcess>;
+  projectors?: ProjectorThread | undefined;
+  listening: boolean;
+}
+
 interface Readiness {
   readonly ready: boolean;
   readonly checks: Readonly<Record<string, string>>;
 }
 
 /**
- * Ready: everything is open, and NATS and the database answer. Shards are claimed when somebody appends to them, and
- * mirrors may be away: a region goes on alone.
+ * Ready: everything is open, the projectors run, and NATS and the database answer. Shards are claimed when somebody
+ * appends to them, and mirrors may be away: a region goes on alone.
  */
-function readiness(around: Surroundings, tenants: ReadonlyMap<string, TenantProcess>, listening: boolean): Readiness {
-  const checks: Record<string, string> = { database: around.database.reachable() ? "ok" : "does not answer" };
-  for (const { name } of around.config.tenants) checks[name] = tenants.get(name)?.check() ?? "opening";
-  checks.listeners = listening ? "ok" : "opening";
+function readiness(config: RegionConfig, parts: Parts): Readiness {
+  const checks: Record<string, string> = { database: parts.checkDatabase() };
+  for (const { name } of config.tenants) checks[name] = parts.tenants.get(name)?.check() ?? "opening";
+  if (config.roles.has("projector")) checks.projectors = parts.projectors?.check() ?? "opening";
+  checks.listeners = parts.listening ? "ok" : "opening";
   return { ready: Object.values(checks).every((check) => check === "ok"), checks };
 }
 
-async function status(around: Surroundings, tenants: ReadonlyMap<string, TenantProcess>): Promise<object> {
-  const entries = [...tenants].map(async ([name, tenant]) => [name, await settled(tenant.status())] as const);
+/**
+ * Whether the database answers the process's own statements; the projectors' thread says it of theirs. Only a statement
+ * finds that the database is back, and a region that is not ready may be sent none: so whoever looks has it asked.
+ */
+function createDatabaseCheck(database: Database): () => string {
+  let asking = false;
+  const ask = async () => {
+    asking = true;
+    await database.query(serverVersion).catch(() => {});
+    asking = false;
+  };
+  return () => {
+    if (database.reachable()) return "ok";
+    if (!asking) void ask();
+    return "does not answer";
+  };
+}
+
+async function status(config: RegionConfig, parts: Parts): Promise<object> {
+  const entries = [...parts.tenants].map(async ([name, tenant]) => [name, await settled(tenant.status())] as const);
   return {
-    region: around.config.region.name,
-    roles: [...around.config.roles],
-    ...readiness(around, tenants, true),
+    region: config.region.name,
+    roles: [...config.roles],
+    ...readiness(config, parts),
     tenants: Object.fromEntries(await Promise.all(entries)),
   };
 }

@@ -35,6 +35,8 @@ export interface Projector {
   /** Batches that were read and wait to be written. */
   queued(): number;
   readonly counters: ProjectorCounters;
+  /** Resolves when the log is registered and the checkpoints are read for the first time, or when it has stopped. */
+  readonly started: Promise<void>;
   /** Resolves when it has stopped; it never rejects. */
   readonly done: Promise<void>;
 }
@@ -61,12 +63,15 @@ export function startProjector(options: ProjectorOptions): Projector {
     checkpoints: Array.from({ length: options.log.shards }, () => 0),
     queues: [],
     counters: { events: 0, batches: 0, overtaken: 0, retries: 0, alarms: 0 },
+    started: Promise.withResolvers(),
   };
+  const done = keepGoing(state);
   return {
     positions: () => [...state.checkpoints],
     queued: () => state.queues.reduce((sum, queue) => sum + queue.length, 0),
     counters: state.counters,
-    done: keepGoing(state),
+    started: Promise.race([state.started.promise, done]),
+    done,
   };
 }
 
@@ -76,6 +81,7 @@ interface State {
   checkpoints: number[];
   queues: ShardQueue[];
   readonly counters: ProjectorCounters;
+  readonly started: PromiseWithResolvers<void>;
 }
 
 async function keepGoing(state: State): Promise<void> {
@@ -83,7 +89,9 @@ async function keepGoing(state: State): Promise<void> {
   for (let failures = 0; !signal.aborted; failures += 1) {
     const before = state.counters.batches;
     try {
-      await follow(state, await start(state));
+      const number = await start(state);
+      state.started.resolve();
+      await follow(state, number);
     } catch (error) {
       if (signal.aborted) return;
       if (state.counters.batches > before) failures = 0;

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadRegionConfig, type Role, readText } from "../../cli/config.ts";
+import { loadRegionConfig, type RegionConfig, type Role, readText } from "../../cli/config.ts";
 import { createLogger } from "../../cli/logger.ts";
 import { ensureTokenKeys } from "../../cli/token-keys.ts";
 import { openRegion, type RegionProcess } from "../../cli/up.ts";
@@ -14,6 +14,9 @@ import { startPostgres, type TestPostgres } from "../projections/server.ts";
 export interface TestRegion extends AsyncDisposable {
   readonly mesh: WholeMesh;
   readonly database: string;
+  readonly postgres: TestPostgres;
+  /** Of a process with these roles, on ports of its own. */
+  config(...roles: readonly Role[]): RegionConfig;
   /** A process of the region, as `meridian up --roles …` composes it; stopped with the region at the latest. */
   process(...roles: readonly Role[]): Promise<RunningProcess>;
   /** Everything is allowed to it. */
@@ -40,15 +43,20 @@ export async function startRegion(): Promise<TestRegion> {
   }
   const opened = stack.move();
 
+  const config = (...roles: readonly Role[]) => {
+    const file = join(mesh.dir, `us-east-${roles.join("-")}.toml`);
+    writeFileSync(file, regionFile(database, roles));
+    return loadRegionConfig(file, {});
+  };
   return {
     mesh,
     database,
+    postgres,
+    config,
     async process(...roles) {
-      const file = join(mesh.dir, `us-east-${roles.join("-")}.toml`);
-      writeFileSync(file, regionFile(database, roles));
       const stop = new AbortController();
-      const logger = { ...createLogger({ name: "test", level: "error" }), ...silent };
-      const region: RegionProcess = await openRegion(loadRegionConfig(file, {}), logger, stop.signal);
+      const logger = { ...createLogger({ name: "test", level: "error" }), ...silent, write() {} };
+      const region: RegionProcess = await openRegion(config(...roles), logger, stop.signal);
       let stopped: Promise<void> | undefined;
       const end = () => {
         stop.abort();
