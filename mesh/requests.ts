@@ -1,4 +1,5 @@
 import { headers as createHeaders, type Msg } from "nats";
+import { sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
@@ -70,7 +71,9 @@ export function serve(
   });
   return {
     async [Symbol.asyncDispose]() {
-      if (!subscription.isClosed()) subscription.unsubscribe();
+      // Not unsubscribe(): a request that is on its way here would be dropped, and its sender wait for nothing.
+      const drained = subscription.isClosed() ? undefined : subscription.drain().catch(() => {});
+      if (c.connected()) await Promise.race([drained, sleep(limits.closeTimeoutMs)]);
       while (running.size > 0) await Promise.all(running);
     },
   };

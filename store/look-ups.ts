@@ -15,8 +15,8 @@ export interface LookUps {
   /** What waits or is being asked for. */
   readonly size: { readonly appends: number; readonly bytes: number };
   pending(): Iterable<Pending>;
-  /** Rejects what waits; what is being asked is answered or rejected when the archive has spoken. */
-  close(): void;
+  /** Gives back what waits and what is being asked for, for whoever stops to answer. */
+  drain(): readonly Pending[];
 }
 
 // long: mostly its options and what it answers
@@ -112,11 +112,11 @@ export function createLookUps(options: {
       yield* waiting;
     },
     add,
-    close() {
-      const error = new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
-      for (const pending of [...asked, ...waiting]) pending.reject(error);
+    drain() {
+      const all = [...asked, ...waiting];
       weigh(waiting, -1);
       waiting = [];
+      return all;
     },
   };
 }

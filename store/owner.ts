@@ -94,7 +94,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function enqueue(appends: readonly Pending[], where: "first" | "last"): void {
-    if (closing.signal.aborted) for (const pending of appends) pending.reject(stopping());
+    if (closing.signal.aborted) for (const pending of appends) pending.reject(stopping(pending));
     queue.putBack(appends, where);
     pump();
   }
@@ -233,9 +233,9 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         };
         const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
         if (refusal !== undefined) return reject(refusal);
-        if (closing.signal.aborted) return reject(stopping());
-        if (leaving && given.final) return reject(movedAway(request.stream));
-        queue.push(new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject));
+        const pending = new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject);
+        if (closing.signal.aborted || (leaving && pending.final)) return reject(stopping(pending));
+        queue.push(pending);
         pump();
       }),
     takeBack: (appends) => enqueue(appends, "last"),
@@ -271,8 +271,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       closing.abort(new StoreError("cancelled", "the store is closing"));
       stopSweep();
       await busy;
-      for (const pending of queue.drain()) pending.reject(stopping());
-      lookUps.close();
+      for (const pending of [...queue.drain(), ...lookUps.drain()]) pending.reject(stopping(pending));
       await stepDown("closing");
     },
   };
@@ -284,7 +283,11 @@ export function movedAway(stream: string): StoreError {
   return new StoreError("no-home", text, { retryAfterMs: limits.handOverRetryMs });
 }
 
-const stopping = () => new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
+/** Of what was not yet decided: nothing of it was recorded. Who sent it here as to the owner finds the next one. */
+function stopping(pending: Pending): StoreError {
+  if (pending.final) return movedAway(pending.request.stream);
+  return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
+}
 
 function late(pending: Pending, state: OwnerState): StoreError {
   const why = state === "owner" ? "the broker has not confirmed it" : "the shard has no owner yet";

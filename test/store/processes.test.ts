@@ -34,15 +34,19 @@ function owned(processes: readonly TestProcess[]): number[] {
 function load(name: string, gateways: Set<TestProcess>, lanes: number) {
   const acknowledged = new Map<string, { result: AppendResult; id: string }[]>();
   const refused: unknown[] = [];
+  const underWay = new Map<TestProcess, number>();
+  const note = (gateway: TestProcess, more: number) => underWay.set(gateway, (underWay.get(gateway) ?? 0) + more);
   let stopped = false;
   let count = 0;
   async function lane(number: number): Promise<void> {
     for (let round = 0; !stopped; round++) {
       const all = [...gateways];
-      const { store } = all[(number + round) % all.length]!;
+      const gateway = all[(number + round) % all.length]!;
+      const { store } = gateway;
       // Half go to streams of the lane's own that grow, half to new ones.
       const stream = round % 2 === 0 ? `${name}-${number}` : `order-${store.mint()}`;
       const id = `${name}-${number}-${count++}`;
+      note(gateway, 1);
       try {
         const known = acknowledged.get(stream) ?? [];
         const expected = known.length === 0 ? "no-stream" : known.length - 1;
@@ -52,6 +56,8 @@ function load(name: string, gateways: Set<TestProcess>, lanes: number) {
         // One is enough to fail; going on at once would leave no turn to anybody else.
         refused.push(error);
         return;
+      } finally {
+        note(gateway, -1);
       }
       // As a caller over a network would: a lane is not all that the process does.
       await new Promise((resolve) => setTimeout(resolve, 2));
@@ -61,6 +67,11 @@ function load(name: string, gateways: Set<TestProcess>, lanes: number) {
   return {
     acknowledged,
     refused,
+    /** As a gateway that stops: it takes no more requests, and those that it has are answered before its store stops. */
+    async drain(gateway: TestProcess) {
+      gateways.delete(gateway);
+      await until(() => (underWay.get(gateway) ?? 0) === 0);
+    },
     async stop() {
       stopped = true;
       await running;
@@ -92,8 +103,7 @@ test("shards spread evenly over the processes, and a rolling restart of three un
   await until(() => owned(processes).sort().join() === "1,1,2");
   for (let at = 0; at < 3; at++) {
     const old = processes[at]!;
-    // As a gateway stops: it takes no more requests, and those that it has are answered before the store stops.
-    gateways.delete(old);
+    await running.drain(old);
     await old[Symbol.asyncDispose]();
     const next = stack.use(await region.process());
     processes[at] = next;
