@@ -1,7 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StoreError } from "../store/error.ts";
-import type { RecordedEvent } from "../store/event-store.ts";
-import { Direction, type EventSchema } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import type { RecordedEvent, StreamSummary } from "../store/event-store.ts";
+import {
+  Direction,
+  type EventSchema,
+  type StreamSummarySchema,
+} from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { invalidField } from "../store/messages.ts";
 import { formatPosition, type Position, parsePosition } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
@@ -24,7 +28,6 @@ export function toPositions(texts: readonly string[], field: string): readonly P
 }
 
 export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSchema> {
-  const seconds = Math.floor(event.recordedUs / 1_000_000);
   return {
     stream: event.stream,
     revision: BigInt(event.revision),
@@ -33,7 +36,7 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     data: event.data,
     contentType: event.contentType,
     schema: event.schema,
-    recorded: { seconds: BigInt(seconds), nanos: (event.recordedUs - seconds * 1_000_000) * 1000 },
+    recorded: toTimestamp(event.recordedUs),
     position: formatPosition(event.position),
     home: event.home,
     occurredUs: BigInt(event.occurredUs),
@@ -44,6 +47,24 @@ export function toEvent(event: RecordedEvent): MessageInitShape<typeof EventSche
     actor: event.actor,
     dataKey: event.dataKey,
   };
+}
+
+export function toSummary(stream: StreamSummary): MessageInitShape<typeof StreamSummarySchema> {
+  return {
+    stream: stream.stream,
+    lastRevision: BigInt(stream.lastRevision),
+    firstRecorded: toTimestamp(stream.firstRecordedUs),
+    lastRecorded: toTimestamp(stream.lastRecordedUs),
+    home: stream.home,
+    log: stream.log,
+    shard: stream.shard,
+    position: formatPosition(stream.position),
+  };
+}
+
+function toTimestamp(us: number): { seconds: bigint; nanos: number } {
+  const seconds = Math.floor(us / 1_000_000);
+  return { seconds: BigInt(seconds), nanos: (us - seconds * 1_000_000) * 1000 };
 }
 
 /** Throws StoreError "invalid". */

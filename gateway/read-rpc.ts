@@ -1,5 +1,5 @@
 import { safeNumber } from "../store/messages.ts";
-import { readBackwards, readHome, toEvent, toPositions } from "./event-messages.ts";
+import { readBackwards, readHome, toEvent, toPositions, toSummary } from "./event-messages.ts";
 import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";
 
 /** Reads of meridian.eventstore.v1.EventStore. */
@@ -17,5 +17,24 @@ export function readCalls(callerOf: CallerOf) {
       });
       for await (const event of events) yield { event: toEvent(event) };
     },
+    async streamInfo(request, context) {
+      const caller = callerOf(context);
+      const home = readHome(request.home, caller);
+      return { stream: toSummary(await caller.services.store.streamInfo(request.stream, { home })) };
+    },
+    async listStreams(request, context) {
+      const caller = callerOf(context);
+      const { streams, nextPageToken } = await caller.services.store.listStreams({
+        home: readHome(request.home, caller),
+        log: said(request.log),
+        category: said(request.category),
+        prefix: said(request.prefix),
+        pageSize: request.pageSize === 0 ? undefined : request.pageSize,
+        pageToken: said(request.pageToken),
+      });
+      return { streams: streams.map(toSummary), nextPageToken };
+    },
   } satisfies EventStoreCalls;
 }
+
+const said = (text: string): string | undefined => (text === "" ? undefined : text);

@@ -1,6 +1,7 @@
 import type { Archive, LogKey, LookedUp } from "../store/archive.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { decodeMeta } from "../store/meta.ts";
+import { archivedStream, pageStreams, summarizeStream } from "./archived-streams.ts";
 import { texts } from "./column.ts";
 import type { Database, Row } from "./database.ts";
 import { limits } from "./limits.ts";
@@ -87,6 +88,18 @@ export function createArchive(database: Database): Archive {
       const rows = await database.query(page.backwards === true ? readStreamPageBackwards : readStreamPage, place);
       const events = rows.filter((row) => row.revision !== null).map((row) => recordedEvent(row, log, shard, stream));
       return { floor: Number(rows[0]!.floor), events, more: Number(rows[0]!.matched ?? 0) > events.length };
+    },
+    async summary(log, shard, stream) {
+      const number = await logs.find(log);
+      if (number === undefined) return { floor: 0 };
+      const row = (await database.query(summarizeStream, [number, shard, stream]))[0]!;
+      const floor = Number(row.floor);
+      return row.revision === null ? { floor } : { floor, stream: archivedStream(row) };
+    },
+    async listStreams(log, { from, below, limit }) {
+      const number = await logs.find(log);
+      if (number === undefined) return [];
+      return (await database.query(pageStreams, [number, from, below, limit])).map(archivedStream);
     },
     async reached(log, shard, sequence, options) {
       return waitForCheckpoint(database, { find: () => logs.find(log), name: "archive", shard, sequence, ...options });

@@ -26,6 +26,9 @@ export const appliedMigrations = "select name, checksum from schema_migrations o
 export const noteMigration = `insert into schema_migrations (name, checksum, applied_at)
 values ($1, $2, now()) on conflict (name) do nothing`;
 
+/** On CockroachDB true for every database. Lists of streams and their pages rest on it. */
+export const comparesBytes = "select 'B' < 'a' as bytes";
+
 export interface MigrateOptions {
   readonly logger: Logger;
   readonly signal?: AbortSignal;
@@ -42,6 +45,7 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
   const { logger, signal } = options;
   const migrations = options.migrations ?? (await readMigrations());
   const holder = randomUUID();
+  await checkOrder(database, signal);
   for (const statement of ensureMigrationTables) await insist(database, statement, [], signal);
   if (missing(migrations, await insist(database, appliedMigrations, [], signal)).length === 0) return [];
   await waitForLease(database, holder, signal);
@@ -60,6 +64,16 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
     // Lost or not: it ends by itself.
     await database.write(releaseLease, [holder]).catch(() => {});
   }
+}
+
+async function checkOrder(database: Database, signal?: AbortSignal): Promise<void> {
+  const [row] = await insist(database, comparesBytes, [], signal);
+  if (row?.bytes === true) return;
+  throw new ProjectionError(
+    "migration",
+    "the database orders texts by a language's rules, but must order them by their bytes: " +
+      "make a new one from template0 with the locale C and the encoding UTF8",
+  );
 }
 
 function missing(migrations: readonly Migration[], rows: readonly Row[]): Migration[] {

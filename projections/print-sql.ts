@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
+import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
@@ -12,7 +13,14 @@ import {
   registerLog,
   tenantsLogs,
 } from "./logs.ts";
-import { appliedMigrations, ensureMigrationTables, noteMigration, releaseLease, takeLease } from "./migrate.ts";
+import {
+  appliedMigrations,
+  comparesBytes,
+  ensureMigrationTables,
+  noteMigration,
+  releaseLease,
+  takeLease,
+} from "./migrate.ts";
 import { readMigrations } from "./migration-files.ts";
 import {
   countEvents,
@@ -37,6 +45,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
     ...tables,
     ...migrations,
     ...Object.entries({
+      comparesBytes,
       takeLease,
       releaseLease,
       appliedMigrations,
@@ -57,6 +66,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
+      summarizeStream,
+      pageStreams,
       orderById,
       ordersByTime,
       ordersByCustomer,

@@ -42,6 +42,25 @@ export interface ArchivedPage {
   readonly more?: boolean;
 }
 
+/** A stream as the archive has it. */
+export interface ArchivedStream {
+  readonly stream: string;
+  readonly shard: number;
+  readonly lastRevision: number;
+  readonly firstRecordedUs: number;
+  readonly lastRecordedUs: number;
+  /** Of the last event. */
+  readonly sequence: number;
+  readonly index: number;
+}
+
+/** Of stream ids: from <= id < below, in the order of their bytes. */
+export interface StreamRange {
+  readonly from: string;
+  readonly below: string;
+  readonly limit: number;
+}
+
 /**
  * What the store asks of the archive (the SQL projection of all events). Every answer comes from one snapshot and says
  * at which checkpoint (sequence of the shard's last archived batch) it was taken. Rejects when the database is away.
@@ -52,6 +71,10 @@ export interface Archive {
   lookUp(log: LogKey, shard: number, pairs: readonly LookUp[]): Promise<{ floor: number; found: readonly LookedUp[] }>;
   /** At most `limit` events of one stream; fewer, and `more`, where they are large. */
   readStream(log: LogKey, shard: number, stream: string, page: StreamPage): Promise<ArchivedPage>;
+  /** Without `stream`: the archive has no event of it. */
+  summary(log: LogKey, shard: number, stream: string): Promise<{ floor: number; stream?: ArchivedStream }>;
+  /** At most `limit` streams of the log, ascending. */
+  listStreams(log: LogKey, range: StreamRange): Promise<readonly ArchivedStream[]>;
   /** Waits until the checkpoint has reached `sequence`, at most `timeoutMs`; answers the checkpoint it saw last. */
   reached(
     log: LogKey,

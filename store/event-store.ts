@@ -95,6 +95,41 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface StreamSummary {
+  readonly stream: string;
+  readonly home: string;
+  /** Name of its log. */
+  readonly log: string;
+  readonly shard: number;
+  readonly lastRevision: number;
+  /** Microseconds since 1970 UTC. */
+  readonly firstRecordedUs: number;
+  readonly lastRecordedUs: number;
+  /** Of the last event. */
+  readonly position: Position;
+}
+
+export interface ListOptions {
+  /** Absent: this region's own streams. */
+  readonly home?: string;
+  /** Absent: the log of the category or the prefix, else the tenant's only one. */
+  readonly log?: string;
+  readonly category?: string;
+  /** What the streams' ids begin with. */
+  readonly prefix?: string;
+  /** 1 to 1,000; default 100. */
+  readonly pageSize?: number;
+  /** Of the page before, which was asked for with the same log, category and prefix. */
+  readonly pageToken?: string;
+}
+
+export interface StreamPage {
+  /** Ascending by id, in the order of their bytes. */
+  readonly streams: readonly StreamSummary[];
+  /** Absent: this was the last page. */
+  readonly nextPageToken?: string;
+}
+
 export interface SubscribeOptions {
   /** Absent: this region's. */
   readonly home?: string;
@@ -120,6 +155,10 @@ export interface EventStore {
    * "not-found" when the stream has no event; a range without events of a stream that has some is empty.
    */
   readStream(stream: string, options?: ReadOptions): AsyncIterable<RecordedEvent>;
+  /** What a stream is and how far it has come; linearizable in its home. Rejects with "not-found" as readStream does. */
+  streamInfo(stream: string, options?: { readonly home?: string }): Promise<StreamSummary>;
+  /** Streams by name, as this region's archive has them: a moment behind the log. */
+  listStreams(options?: ListOptions): Promise<StreamPage>;
   subscribe(options: SubscribeOptions): AsyncIterable<Notice>;
   /** A new order id, `<region tag>-<shard>-<UUIDv7>`, in the shard that is collecting. */
   mint(): string;

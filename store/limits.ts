@@ -50,6 +50,9 @@ export const forwardAppendsMax = 1_000;
 export const forwardBytesMax = 4 << 20;
 /** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms, so 1,000 keep turns short. */
 export const readPageEvents = 1_000;
+/** Streams of one page of a list; what is taken where the client does not say. 1,000 take about 300 KB. */
+export const streamPageMax = 1_000;
+export const streamPageDefault = 100;
 /** A subscription says at least this often how far it has come, while batches pass by. */
 export const checkpointEveryMs = 1_000;
 /** How long a caller waits in the queue or for an unknown outcome before it is told "unavailable": an election takes 4 to 9 s. */

@@ -15,3 +15,14 @@ export function checkLimit(limit = Number.POSITIVE_INFINITY): void {
   if (limit >= 1 && (Number.isSafeInteger(limit) || limit === Number.POSITIVE_INFINITY)) return;
   throw invalidField("limit", `must be a whole number from 1, not ${limit}`);
 }
+
+export function checkPrefix(prefix: string, field: string): void {
+  if (/^[A-Za-z0-9._~{}][A-Za-z0-9._~{}-]{0,127}$/.test(prefix)) return;
+  throw invalidField(field, `must match [A-Za-z0-9._~{}-]{1,128} and begin with no hyphen, as stream ids do`);
+}
+
+/** What stands before the first hyphen of an id. */
+export function checkCategory(category: string, field: string): void {
+  if (/^[A-Za-z0-9._~{}]{1,128}$/.test(category)) return;
+  throw invalidField(field, "must match [A-Za-z0-9._~{}]{1,128}: what stands before the first hyphen of a stream's id");
+}

@@ -1,7 +1,7 @@
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
-import type { RecordedEvent } from "./event-store.ts";
+import type { RecordedEvent, StreamSummary } from "./event-store.ts";
 import { readPageEvents } from "./limits.ts";
 import { createTail, type OwnLog, type Tail } from "./tail.ts";
 
@@ -12,6 +12,8 @@ import { createTail, type OwnLog, type Tail } from "./tail.ts";
 export interface StreamReader {
   /** Rejects with "not-found" when the stream has no event. */
   read(shard: number, stream: string, range: Range): AsyncGenerator<RecordedEvent>;
+  /** Rejects likewise. */
+  summary(shard: number, stream: string): Promise<StreamSummary>;
 }
 
 export interface Range {
@@ -34,6 +36,7 @@ export function createStreamReader({ key, own, archive, logger }: ReaderOptions)
   const source = { key, archive, tail: own === undefined ? undefined : createTail(own, key, logger) };
   return {
     read: (shard, stream, range) => (range.backwards === true ? backwards : forwards)(source, shard, stream, range),
+    summary: (shard, stream) => summarize(source, shard, stream),
   };
 }
 
@@ -112,6 +115,38 @@ async function* backwards(
   // A stream that exists has a revision 0, which every range downwards ends with.
   if (next === from) throw noSuchStream(stream, key);
   throw new StoreError("unavailable", `revision ${next} of ${stream} is neither in the archive nor in the log's tail`);
+}
+
+async function summarize({ key, archive, tail }: Source, shard: number, stream: string): Promise<StreamSummary> {
+  const to = (await tail?.standing(shard)) ?? 0;
+  const { floor, stream: archived } = await archive.summary(key, shard, stream);
+  const place = { shard, stream, above: floor, to };
+  const newer = tail !== undefined && floor < to ? tail : undefined;
+  const last = await first(newer?.eventsBackwards({ ...place, from: Number.MAX_SAFE_INTEGER }));
+  const known = { stream, home: key.home, log: key.log, shard };
+  if (archived === undefined) {
+    const begun = last?.revision === 0 ? last : await first(newer?.events(place));
+    if (begun === undefined || last === undefined) throw noSuchStream(stream, key);
+    return { ...known, firstRecordedUs: begun.recordedUs, ...standOf(last) };
+  }
+  const { sequence, index, lastRevision, firstRecordedUs, lastRecordedUs } = archived;
+  const position = { log: key.identity, shard, sequence, index };
+  return {
+    ...known,
+    firstRecordedUs,
+    ...(last === undefined ? { lastRevision, lastRecordedUs, position } : standOf(last)),
+  };
+}
+
+const standOf = ({ revision, recordedUs, position }: RecordedEvent) => ({
+  lastRevision: revision,
+  lastRecordedUs: recordedUs,
+  position,
+});
+
+async function first(events: AsyncIterable<RecordedEvent> | undefined): Promise<RecordedEvent | undefined> {
+  for await (const event of events ?? []) return event;
+  return undefined;
 }
 
 function noSuchStream(stream: string, { home }: LogKey): StoreError {

@@ -5,7 +5,9 @@ import { StoreError } from "./error.ts";
 import type { EventStore, SubscribeOptions } from "./event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import { reachedWaitMs } from "./limits.ts";
+import { checkList, listStreams } from "./list-streams.ts";
 import type { LocalLog } from "./local-log.ts";
+import { chooseLog, examples } from "./log-choice.ts";
 import type { StoreOptions } from "./open.ts";
 import type { Position } from "./position.ts";
 import { checkRange } from "./read-checks.ts";
@@ -21,7 +23,9 @@ export interface ReadsOptions extends StoreOptions {
 }
 
 /** The reading half of a store: streams by revision, logs by position. */
-export function createReads(options: ReadsOptions): Pick<EventStore, "readStream" | "subscribe"> {
+export function createReads(
+  options: ReadsOptions,
+): Pick<EventStore, "readStream" | "streamInfo" | "listStreams" | "subscribe"> {
   const { region, logger, homes } = options;
   const archive = guarded(options.archive);
   const readers = new Map<string, StreamReader>();
@@ -49,16 +53,34 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
     return reader;
   }
 
+  /** Where a stream is, and who reads it. */
+  function find(stream: string, given: string | undefined) {
+    checkStreamId(stream);
+    const home = homes.homeOf(stream, given);
+    const local = options.logOf(stream);
+    const log = logAt(local, home);
+    const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
+    return { reader: readerOf(local, log), shard };
+  }
+
   return {
-    async *readStream(stream, { home: given, minPositions, limit = Number.POSITIVE_INFINITY, ...range } = {}) {
-      checkStreamId(stream);
+    async *readStream(stream, { home, minPositions, limit = Number.POSITIVE_INFINITY, ...range } = {}) {
       checkRange({ ...range, limit });
-      const home = homes.homeOf(stream, given);
-      const local = options.logOf(stream);
-      const log = logAt(local, home);
+      const { reader, shard } = find(stream, home);
       if (minPositions !== undefined) await reach(options, archive, minPositions, range.signal);
-      const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
-      yield* known(readerOf(local, log).read(shard, stream, { ...range, limit }));
+      yield* known(reader.read(shard, stream, { ...range, limit }));
+    },
+    async streamInfo(stream, { home } = {}) {
+      const { reader, shard } = find(stream, home);
+      return reader.summary(shard, stream).catch(refuse);
+    },
+    async listStreams(asked = {}) {
+      const range = checkList(asked);
+      const streams = examples(asked.category === undefined ? [] : [asked.category], asked.prefix);
+      const local = chooseLog(options, { log: asked.log, streams });
+      const home = asked.home ?? region;
+      homes.tagOf(home);
+      return listStreams(archive, options.keyOf(logAt(local, home)), range);
     },
     async *subscribe(asked) {
       const local = logOfSubscription(options, asked);
@@ -74,9 +96,13 @@ async function* known<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   try {
     yield* items;
   } catch (cause) {
-    if (!(cause instanceof MeshError)) throw cause;
-    throw new StoreError("unavailable", "the log cannot be read now; try again", { retryAfterMs: 1_000 }, { cause });
+    refuse(cause);
   }
+}
+
+function refuse(cause: unknown): never {
+  if (!(cause instanceof MeshError)) throw cause;
+  throw new StoreError("unavailable", "the log cannot be read now; try again", { retryAfterMs: 1_000 }, { cause });
 }
 
 /** The database away is "unavailable" to who reads. */
@@ -98,6 +124,8 @@ function guarded(archive: Archive): Archive {
     checkpoint: (...asked) => guard(archive.checkpoint(...asked)),
     lookUp: (...asked) => guard(archive.lookUp(...asked)),
     readStream: (...asked) => guard(archive.readStream(...asked)),
+    summary: (...asked) => guard(archive.summary(...asked)),
+    listStreams: (...asked) => guard(archive.listStreams(...asked)),
     reached: (...asked) => guard(archive.reached(...asked)),
   };
 }

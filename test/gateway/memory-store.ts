@@ -16,7 +16,7 @@ import { Pending } from "../../store/pending.ts";
 import type { Position } from "../../store/position.ts";
 import { checkRange } from "../../store/read-checks.ts";
 import { createRegions } from "../../store/regions.ts";
-import { rangeOf } from "./memory-reads.ts";
+import { listOf, rangeOf, summaryOf } from "./memory-reads.ts";
 
 /** As the demo's logs; here all events stand in the first. */
 const shards = 4;
@@ -119,6 +119,18 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
       }
       if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });
       yield* rangeOf(events, options);
+    },
+    async streamInfo(stream, options = {}) {
+      checkStreamId(stream);
+      return summaryOf(stream, streamOf(homes.homeOf(stream, options.home), stream));
+    },
+    async listStreams(options = {}) {
+      const home = options.home ?? region;
+      homes.tagOf(home);
+      return listOf(
+        logs.events.filter((event) => event.home === home),
+        options,
+      );
     },
     async *subscribe(options: SubscribeOptions): AsyncIterable<Notice> {
       store.subscriptions++;

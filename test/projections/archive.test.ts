@@ -255,3 +255,34 @@ test("look-ups of the store are answered while readers hold every client of thei
   stop.abort();
   await Promise.all(readers);
 });
+
+test("a stream's summary and a list of streams say what the events say, and the floor even of no stream", async () => {
+  const log = createMemoryLog({ log: "listed" });
+  const names = ["a-1", "a-10", "a-1.b", "a-1-b", "a", "a-Z", "b-1", "A-1", "a-~"];
+  log.addAll(
+    [...names, ...names].map((stream) => ({ stream, type: "t" })),
+    4,
+  );
+  await projectAll(db, log, "archive");
+  const archive = createArchive(db);
+  const events = log.batches.flatMap(({ message, batch }) =>
+    batch.events.map((event, index) => ({ ...event, ...message, index })),
+  );
+  const summaryOf = (stream: string) => {
+    const own = events.filter((event) => event.stream === stream);
+    const { shard, revision, recordedUs, sequence, index } = own.at(-1)!;
+    const times = { firstRecordedUs: own[0]!.recordedUs, lastRecordedUs: recordedUs };
+    return { stream, shard, lastRevision: revision, ...times, sequence, index };
+  };
+  const all = await archive.listStreams(log.key, { from: "", below: "\x7f", limit: 1_000 });
+  expect(all).toEqual(names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).map(summaryOf));
+  const some = await archive.listStreams(log.key, { from: "a-1", below: "a-2", limit: 2 });
+  expect(some.map(({ stream }) => stream)).toEqual(["a-1", "a-1-b"]);
+  const { shard } = summaryOf("a-1");
+  const floor = log.ends()[shard]!;
+  expect(await archive.summary(log.key, shard, "a-1")).toEqual({ floor, stream: summaryOf("a-1") });
+  expect(await archive.summary(log.key, shard, "none")).toEqual({ floor });
+  const unknown = { ...log.key, home: "nowhere" };
+  expect(await archive.summary(unknown, 0, "a-1")).toEqual({ floor: 0 });
+  expect(await archive.listStreams(unknown, { from: "", below: "\x7f", limit: 9 })).toEqual([]);
+});

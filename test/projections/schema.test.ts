@@ -59,3 +59,10 @@ test("statements end at a semicolon at the end of a line, comments are left out"
     "select ';' as x, 2",
   ]);
 });
+
+test("a database that orders texts by a language's rules is refused", async () => {
+  await using server = open(postgres.url("postgres"));
+  await server.write("create database by_language template template0 locale_provider icu icu_locale 'en-US'");
+  await using database = open(postgres.url("by_language"));
+  await expect(migrate(database, quiet)).rejects.toThrow("must order them by their bytes");
+});

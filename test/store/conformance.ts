@@ -4,6 +4,7 @@ import { mintId, parseTag } from "../../store/ids.ts";
 import { appends, repeats } from "./conformance-appends.ts";
 import { type At, append, home, read, refusal, tag } from "./conformance-calls.ts";
 import { reads } from "./conformance-reads.ts";
+import { streams } from "./conformance-streams.ts";
 import { subscriptions } from "./conformance-subscriptions.ts";
 import { event } from "./region.ts";
 
@@ -28,6 +29,7 @@ export function conformance(name: string, open: () => Promise<Opened>, { wire = 
     describe("append()", () => appends(at, wire));
     describe("append() again", () => repeats(at, wire));
     describe("readStream()", () => reads(at, wire));
+    describe("streamInfo() and listStreams()", () => streams(at, wire));
     describe("subscribe()", () => subscriptions(at));
     describe("ids and homes", () => ids(at));
   });

@@ -1,6 +1,6 @@
 import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
-import type { Archive, LookedUp } from "../../store/archive.ts";
+import type { Archive, ArchivedStream, LookedUp } from "../../store/archive.ts";
 import { StoreError } from "../../store/error.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { followLog } from "../../store/log-reader.ts";
@@ -76,6 +76,16 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       const inRange = events.filter(({ revision }) => (backwards ? revision <= from : revision >= from));
       return { floor: checkpoints[shard]!, events: inRange.slice(0, limit) };
     },
+    async summary(_, shard, stream) {
+      check();
+      const events = streams.get(stream);
+      return { floor: checkpoints[shard]!, ...(events === undefined ? {} : { stream: archived(events) }) };
+    },
+    async listStreams(_, { from, below, limit }) {
+      check();
+      const ids = [...streams.keys()].filter((id) => id >= from && id < below).sort((a, b) => (a < b ? -1 : 1));
+      return ids.slice(0, limit).map((id) => archived(streams.get(id)!));
+    },
     async reached(_, shard, sequence, { timeoutMs }) {
       const end = performance.now() + timeoutMs;
       while (checkpoints[shard]! < sequence && performance.now() < end)
@@ -89,4 +99,18 @@ export function createMemoryArchive(log: Log): MemoryArchive {
     },
   };
   return archive;
+}
+
+function archived(events: readonly RecordedEvent[]): ArchivedStream {
+  const [first, last] = [events[0]!, events.at(-1)!];
+  const { shard, sequence, index } = last.position;
+  return {
+    stream: last.stream,
+    shard,
+    lastRevision: last.revision,
+    firstRecordedUs: first.recordedUs,
+    lastRecordedUs: last.recordedUs,
+    sequence,
+    index,
+  };
 }

@@ -54,6 +54,13 @@ for (const who of ["the owner", "a process that does not own the shard"]) {
       expect(await ids(one, "half-1", { backwards: true, from, limit: 2 })).toEqual(below.slice(0, 2));
     }
     await append(owner, "{half-1}-new", "n0");
+    const times = async (stream: string) =>
+      (await Array.fromAsync(one.store.readStream(stream))).map(({ recordedUs }) => recordedUs);
+    const [begun] = await times("half-1");
+    expect(await one.store.streamInfo("half-1")).toMatchObject({ lastRevision: 7, firstRecordedUs: begun });
+    const [only] = await times("{half-1}-new");
+    const fresh = { lastRevision: 0, firstRecordedUs: only, lastRecordedUs: only };
+    expect(await one.store.streamInfo("{half-1}-new")).toMatchObject(fresh);
     expect(await ids(one, "{half-1}-new", { backwards: true, limit: 1 })).toEqual(["n0"]);
     expect(await ids(one, "{half-1}-new", { from: 1 })).toEqual([]);
   });
