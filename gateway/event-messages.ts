@@ -13,9 +13,8 @@ import { minPositionsMax } from "./limits.ts";
 
 /** Positions and recorded events as messages of meridian.eventstore.v1; appends are in store/messages.ts. */
 
-export function toPositions(texts: readonly string[], field: string): readonly Position[] {
-  if (texts.length > minPositionsMax)
-    throw invalidField(field, `may hold ${minPositionsMax} positions, not ${texts.length}`);
+export function toPositions(texts: readonly string[], field: string, max = minPositionsMax): readonly Position[] {
+  if (texts.length > max) throw invalidField(field, `may hold ${max} positions, not ${texts.length}`);
   return texts.map((text, at) => {
     try {
       return parsePosition(text);

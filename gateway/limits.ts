@@ -30,6 +30,8 @@ export const goAnswerEventsMax = 1_000;
 export const goAnswerBytesMax = (4 << 20) - 1_024;
 /** `min_position` may repeat, one a shard of each region's log; more is a mistake. */
 export const minPositionsMax = 64;
+/** Positions that a subscription resumes after: every shard (256) of some logs. */
+export const resumedPositionsMax = 1_024;
 /** How long a read waits for `min_position`: longer than a projection's usual lag, shorter than a client's patience. */
 export const reachedWaitMs = 5_000;
 /** A query string value: customer ids, statuses and cursors are all shorter. */

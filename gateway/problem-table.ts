@@ -139,6 +139,12 @@ export const problemTable = rows({
     next: `Wait as long as \`Retry-After\` says. ${sameAgain}`,
     retryAfterMs: 1_000,
   },
+  "slow-subscriber": {
+    status: 429,
+    code: Code.ResourceExhausted,
+    title: "The subscriber takes less than comes",
+    next: "Resume after `positions`, and read faster or ask for less; nothing is lost.",
+  },
   unavailable: {
     status: 503,
     code: Code.Unavailable,

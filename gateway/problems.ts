@@ -30,6 +30,7 @@ const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
   "no-home": "no-home",
   "not-replicated": "not-replicated",
   behind: "projection-behind",
+  "slow-subscriber": "slow-subscriber",
   cancelled: "cancelled",
 };
 
@@ -49,7 +50,7 @@ function ofStoreError(error: StoreError): Problem {
 
 /** What a client needs to decide again: the same over HTTP (as members of the document) and over RPC (fields of Problem). */
 function membersOf({ code, details }: StoreError): Record<string, unknown> {
-  const { stream, expected, actual, eventId, eventRevision, reached } = details;
+  const { stream, expected, actual, eventId, eventRevision, reached, positions } = details;
   const named = code === "wrong-revision" || code === "already-exists" || code === "not-found";
   return {
     ...(stream === undefined || !named ? {} : { stream }),
@@ -57,6 +58,7 @@ function membersOf({ code, details }: StoreError): Record<string, unknown> {
     ...(eventId === undefined ? {} : { event_id: eventId }),
     ...(eventRevision === undefined ? {} : { event_revision: eventRevision }),
     ...(reached === undefined ? {} : { positions: [formatPosition(reached)] }),
+    ...(positions === undefined ? {} : { positions: positions.map(formatPosition) }),
   };
 }
 

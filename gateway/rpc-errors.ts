@@ -21,7 +21,7 @@ function connectErrorFrom(problem: Problem): ConnectError {
 /** The problem document as a message: of a refused call, or of one append of many. */
 export function problemMessage(problem: Problem): ProblemMessage {
   const { title, next } = problemTable[problem.code];
-  const { actual_revision, expected_revision, stream, event_id, event_revision } = problem.members ?? {};
+  const { actual_revision, expected_revision, stream, event_id, event_revision, positions } = problem.members ?? {};
   return create(ProblemSchema, {
     type: `/problems/${problem.code}`,
     title,
@@ -35,6 +35,7 @@ export function problemMessage(problem: Problem): ProblemMessage {
     expectedRevision: expectedMessage(expected_revision),
     eventId: typeof event_id === "string" ? event_id : "",
     eventRevision: typeof event_revision === "number" ? BigInt(event_revision) : undefined,
+    positions: Array.isArray(positions) ? positions : [],
   });
 }
 

@@ -24,6 +24,8 @@ export const storeErrorCodes = [
   "not-replicated",
   /** This region has not reached a min_position in time; `reached` says how far it is. */
   "behind",
+  /** A subscriber took nothing for long while more waited than may; `positions` says where to resume. */
+  "slow-subscriber",
   /** The caller's signal aborted, or the store is closing. */
   "cancelled",
 ] as const;
@@ -41,6 +43,8 @@ export interface StoreErrorDetails {
   readonly retryAfterMs?: number;
   /** Of "behind": how far this region is. */
   readonly reached?: Position;
+  /** Of "slow-subscriber": resume after these. */
+  readonly positions?: readonly Position[];
 }
 
 /** Exact revision (a number, from 0), no stream yet, stream exists, or anything. */

@@ -133,18 +133,32 @@ export interface StreamPage {
 export interface SubscribeOptions {
   /** Absent: this region's. */
   readonly home?: string;
-  /** "end", or after these positions (one a shard); absent: from the first event. */
-  readonly from?: "end" | readonly Position[];
+  /**
+   * Absent: with the first event. "end": only what is recorded from now on. Positions: after these, at most one a shard;
+   * a shard that is not named begins with its first event. A revision: from it on, inclusive, of the one stream asked for.
+   */
+  readonly from?: "end" | readonly Position[] | { readonly revision: number };
+  /** Only these; absent or empty: all. */
   readonly streams?: readonly string[];
   readonly categories?: readonly string[];
   readonly types?: readonly string[];
+  /** Ends it, quietly. */
   readonly signal: AbortSignal;
 }
 
+/** Resume after the positions of a notice, or after an event's: nothing is missed, nothing comes twice. */
 export type Notice =
   | { readonly kind: "event"; readonly event: RecordedEvent }
-  | { readonly kind: "caught-up"; readonly positions: readonly Position[] }
-  | { readonly kind: "checkpoint"; readonly positions: readonly Position[] };
+  /**
+   * - "caught-up": everything that was recorded when it began, or fell behind, has been given; it is live.
+   * - "fell-behind": it was live, and more was recorded than is kept for it. "caught-up" follows when it is live again.
+   * - "checkpoint": how far it has come where events were filtered out.
+   * - "heartbeat": nothing was said for a while.
+   */
+  | {
+      readonly kind: "caught-up" | "fell-behind" | "checkpoint" | "heartbeat";
+      readonly positions: readonly Position[];
+    };
 
 /** The events of one tenant, as this region sees them. Every method rejects with StoreError. */
 export interface EventStore {
@@ -159,6 +173,11 @@ export interface EventStore {
   streamInfo(stream: string, options?: { readonly home?: string }): Promise<StreamSummary>;
   /** Streams by name, as this region's archive has them: a moment behind the log. */
   listStreams(options?: ListOptions): Promise<StreamPage>;
+  /**
+   * Each shard's events once, in their order: first those that are recorded, then live. Ends quietly when the signal aborts.
+   * Rejects with "overloaded" when the tenant has too many here, with "slow-subscriber" when its reader takes nothing for
+   * long while much waits; nothing is buffered for it meanwhile.
+   */
   subscribe(options: SubscribeOptions): AsyncIterable<Notice>;
   /** A new order id, `<region tag>-<shard>-<UUIDv7>`, in the shard that is collecting. */
   mint(): string;

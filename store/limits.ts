@@ -53,8 +53,6 @@ export const readPageEvents = 1_000;
 /** Streams of one page of a list; what is taken where the client does not say. 1,000 take about 300 KB. */
 export const streamPageMax = 1_000;
 export const streamPageDefault = 100;
-/** A subscription says at least this often how far it has come, while batches pass by. */
-export const checkpointEveryMs = 1_000;
 /** How long a caller waits in the queue or for an unknown outcome before it is told "unavailable": an election takes 4 to 9 s. */
 export const appendWaitMs = 10_000;
 /** How often waiting appends are looked through for those that waited too long. */
@@ -89,5 +87,29 @@ export const memberRetryMs = 1_000;
 export const balanceMs = 1_000;
 /** Processes come and go together in a restart: nothing moves before none has for so long. */
 export const balanceAfterMs = 2_000;
+/** What bounds the subscriptions of one tenant in a process. */
+export const subscriptionLimits = {
+  /** Those that read by themselves, and have not yet come to the end, hold a consumer: a server has 4,096 for a tenant. */
+  subscriptionsMax: 2_000,
+  /** Subscriptions that read the log by themselves at once, each up to 24 MB ahead; the others wait for their turn. */
+  readingMax: 16,
+  /** How long a turn lasts when others wait. */
+  turnMs: 5_000,
+  /** Of a log's last batches as they are kept, decoded, for all live subscribers together: 1 s of 25,000 orders. */
+  windowBytesMax: 32 << 20,
+  windowBatchesMax: 4_096,
+  /** A subscription says how far it has come when so many events have passed it by, or one so long ago. */
+  checkpointEvents: 10_000,
+  checkpointMs: 1_000,
+  /** Nothing was said for so long: proxies and clients close what is silent for a minute or half. */
+  heartbeatMs: 15_000,
+  /** A subscriber may take nothing for so long, whatever waits for it. */
+  slowMs: 30_000,
+  /** Batches that may wait for a subscriber who has not caught up, however long it takes nothing. */
+  waitingBatchesMax: 64,
+  /** How often is looked for what is due. */
+  lookMs: 500,
+};
+export type SubscriptionLimits = typeof subscriptionLimits;
 /** Subject, headers and bookkeeping of a stored message, about. */
 export const messageOverheadBytes = 300;

@@ -2,6 +2,7 @@ import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Batch } from "./batch.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
+import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
 export interface LogBatch {
@@ -20,15 +21,6 @@ export interface FollowOptions {
 
 /** Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. */
 export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch> {
-  for await (const { message, batch } of followMessages(log, options))
-    if (batch !== undefined) yield { message, batch };
-}
-
-/** The same with the strays, without a batch: for who must know how far the log was read. */
-export async function* followMessages(
-  log: Log,
-  options: FollowOptions,
-): AsyncGenerator<{ readonly message: StoredMessage; readonly batch: Batch | undefined }> {
   const chains: Chain[] = [];
   for (let shard = 0; shard < log.shards; shard++) {
     chains.push(createChain(log.identity, shard, options.after[shard] ?? 0));
@@ -39,10 +31,60 @@ export async function* followMessages(
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
     if ("batch" in next) yield { message, batch: next.batch };
-    else {
-      const text = strayAlarm(options.logger, message, next.stray);
-      options.onAlarm?.(text);
-      yield { message, batch: undefined };
+    else options.onAlarm?.(strayAlarm(options.logger, message, next.stray));
+  }
+}
+
+export interface DecodeOptions {
+  /** First stream sequence to read: no wanted message of a shard lies between its `after` and this one. */
+  readonly from: number;
+  /** Sequence of the last message of each shard that is known already; 0: none. */
+  readonly after: readonly number[];
+  /** Other shards are passed over undecoded. Absent: all. */
+  readonly shards?: ReadonlySet<number>;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Every message of a log as it was decoded, the strays and what was passed over too: who reads must know how far it is.
+ * Ends when `signal` aborts.
+ */
+export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerator<DecodedBatch, void> {
+  const { from, after, shards, logger, signal } = options;
+  const chains: (Chain | undefined)[] = [];
+  for await (const message of log.follow({ from, signal })) {
+    const { shard, sequence } = message;
+    const known = after[shard] ?? 0;
+    if (!(shards?.has(shard) ?? shard < log.shards) || sequence <= known) {
+      yield passedOver(message);
+      continue;
+    }
+    const first = chains[shard] === undefined;
+    chains[shard] ??= createChain(log.identity, shard, known);
+    const next = chains[shard].next(message);
+    if ("batch" in next) yield decodedBatch(log, message, next.batch);
+    else if (first && from > known + 1 && (await isGap(log, message, known))) {
+      chains[shard] = createChain(log.identity, shard, known);
+      for await (const missed of log.read(shard, { from: known + 1, to: sequence, signal })) {
+        yield decoded(log, chains[shard], missed, logger);
+      }
+    } else {
+      strayAlarm(logger, message, next.stray);
+      yield passedOver(message);
     }
   }
+}
+
+/** Where the reader began may have been told by a leader that was cut off, and knew the past only. */
+async function isGap(log: Log, message: StoredMessage, known: number): Promise<boolean> {
+  const next = await log.messageAfter(message.shard, known);
+  return next !== undefined && next.sequence < message.sequence;
+}
+
+function decoded(log: Log, chain: Chain, message: StoredMessage, logger: Logger): DecodedBatch {
+  const next = chain.next(message);
+  if ("batch" in next) return decodedBatch(log, message, next.batch);
+  strayAlarm(logger, message, next.stray);
+  return passedOver(message);
 }

@@ -13,10 +13,12 @@ import type { AppendOptions, AppendRequest, AppendResult, Durability, EventStore
 import { createForwarder } from "./forward.ts";
 import { createForwardHandler } from "./forwarded.ts";
 import { checkStreamId, streamCategory } from "./ids.ts";
+import type { SubscriptionLimits } from "./limits.ts";
 import { createLocalLog, type LocalLog } from "./local-log.ts";
 import { createMembers } from "./members.ts";
 import { createReads } from "./reads.ts";
 import { createRegions } from "./regions.ts";
+import { createSubscriptions } from "./subscriptions.ts";
 
 /** One log of a tenant, as this region has it. */
 export interface StoreLog {
@@ -49,6 +51,8 @@ export interface StoreOptions {
   readonly fsync: boolean;
   /** Name and version of this process, for epoch batches. */
   readonly writer?: string;
+  /** Other than those of limits.ts. */
+  readonly subscriptions?: Partial<SubscriptionLimits>;
   readonly logger: Logger;
   /** Aborted: everything stops at once. Disposing is the graceful way. */
   readonly signal: AbortSignal;
@@ -113,10 +117,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const watching = watchLeases(options.leases, [...locals, members], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
+  const reading = { ...options, locals, logOf, homes, keyOf: (log: Log) => keyOf(options, log) };
+
   return {
     owner,
     append,
-    ...createReads({ ...options, locals, logOf, homes, keyOf: (log) => keyOf(options, log) }),
+    ...createReads(reading),
+    ...createSubscriptions({ ...reading, signal }),
     mint() {
       if (minting === undefined)
         throw new StoreError("invalid", `no log of ${options.tenant} takes the category "order"`);

@@ -2,7 +2,7 @@ import { MeshError } from "../mesh/error.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
-import type { EventStore, SubscribeOptions } from "./event-store.ts";
+import type { EventStore } from "./event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import { reachedWaitMs } from "./limits.ts";
 import { checkList, listStreams } from "./list-streams.ts";
@@ -13,7 +13,6 @@ import type { Position } from "./position.ts";
 import { checkRange } from "./read-checks.ts";
 import { createStreamReader, type StreamReader } from "./reader.ts";
 import type { Regions } from "./regions.ts";
-import { subscribe } from "./subscription.ts";
 
 export interface ReadsOptions extends StoreOptions {
   readonly locals: readonly LocalLog[];
@@ -25,7 +24,7 @@ export interface ReadsOptions extends StoreOptions {
 /** The reading half of a store: streams by revision, logs by position. */
 export function createReads(
   options: ReadsOptions,
-): Pick<EventStore, "readStream" | "streamInfo" | "listStreams" | "subscribe"> {
+): Pick<EventStore, "readStream" | "streamInfo" | "listStreams"> {
   const { region, logger, homes } = options;
   const archive = guarded(options.archive);
   const readers = new Map<string, StreamReader>();
@@ -82,17 +81,11 @@ export function createReads(
       homes.tagOf(home);
       return listStreams(archive, options.keyOf(logAt(local, home)), range);
     },
-    async *subscribe(asked) {
-      const local = logOfSubscription(options, asked);
-      const home = asked.home ?? region;
-      homes.tagOf(home);
-      yield* known(subscribe(logAt(local, home), asked, logger));
-    },
   };
 }
 
 /** The broker away is "unavailable" to who reads, whatever the mesh calls it. */
-async function* known<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+export async function* known<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   try {
     yield* items;
   } catch (cause) {
@@ -106,7 +99,7 @@ function refuse(cause: unknown): never {
 }
 
 /** The database away is "unavailable" to who reads. */
-function guarded(archive: Archive): Archive {
+export function guarded(archive: Archive): Archive {
   const guard = async <T>(answer: Promise<T>): Promise<T> => {
     try {
       return await answer;
@@ -159,15 +152,4 @@ async function reach(
       { retryAfterMs: 1_000, field: "min_position", reached: { ...position, sequence: reached, index: 0 } },
     );
   }
-}
-
-/** A subscription follows one log: the one that takes all that it asks for. */
-function logOfSubscription(options: ReadsOptions, { streams = [], categories = [] }: SubscribeOptions): LocalLog {
-  const [first, ...others] = new Set([...streams, ...categories.map((category) => `${category}-`)].map(options.logOf));
-  const local = first ?? (options.locals.length === 1 ? options.locals[0] : undefined);
-  if (local !== undefined && others.length === 0) return local;
-  const names = options.locals.map(({ name }) => name).join(", ");
-  throw new StoreError("invalid", `name streams or categories of one log; this tenant's logs are ${names}`, {
-    field: "categories",
-  });
 }

@@ -1,105 +1,199 @@
-import type { Log } from "../mesh/log.ts";
-import type { Logger } from "../mesh/logger.ts";
-import { decodeBatch } from "./decode.ts";
+import type { DecodedBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
 import type { Notice, RecordedEvent, SubscribeOptions } from "./event-store.ts";
 import { streamCategory } from "./ids.ts";
-import { checkpointEveryMs } from "./limits.ts";
-import { followMessages } from "./log-reader.ts";
-import type { Position } from "./position.ts";
-import { recordedEvents } from "./recorded.ts";
+import type { SubscriptionLimits } from "./limits.ts";
+import type { Part } from "./subscription-part.ts";
 
-/** Index of a position that stands for a whole batch: everything in it was seen. */
-const wholeBatch = 0xffffffff;
+/** One reader of the logs. It is never ahead of who takes its notices: nothing is held for a slow one. */
+export interface Subscription {
+  readonly notices: AsyncGenerator<Notice>;
+  /** To be called now and then: says what has become due, and ends a reader that is too slow. */
+  look(): void;
+  /** Ends it with this error, whether its reader comes again or not. */
+  end(error: StoreError): void;
+}
 
-/**
- * Follows one log from a position: catches up, says so, goes on live. The reader's pace is the log's: nothing is buffered
- * for a slow one beyond what the consumer has in flight. Ends quietly when the signal aborts.
- */
-export async function* subscribe(log: Log, options: SubscribeOptions, logger: Logger): AsyncGenerator<Notice> {
-  const { signal } = options;
-  const wanted = filter(options);
-  const shards = Array.from({ length: log.shards }, (_, shard) => shard);
-  const stand = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));
-  const from = startOf(log, options, stand);
-  const at = from.map((start) => start.sequence);
-  const caughtUp = () => at.every((sequence, shard) => sequence >= stand[shard]!);
-  const positions = (): Position[] =>
-    at.flatMap((sequence, shard) =>
-      sequence === 0 ? [] : [{ log: log.identity, shard, sequence, index: wholeBatch }],
-    );
+export interface SubscriptionOptions {
+  /** One for each log; `wake` is called when one of them has more. */
+  readonly parts: (wake: () => void) => readonly Part[];
+  readonly filter: Filter;
+  readonly limits: SubscriptionLimits;
+  readonly signal: AbortSignal;
+  readonly closed: () => void;
+}
 
-  for (const shard of shards)
-    for (const event of await rest(log, shard, from[shard]!, wanted)) yield { kind: "event", event };
-  let told = caughtUp();
-  if (told) yield { kind: "caught-up", positions: positions() };
-  let checkpointMs = performance.now();
-  for await (const { message, batch } of followMessages(log, { after: at.slice(), logger, signal })) {
-    const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
-    if (batch === undefined) {
-      // A stray at the end of a shard must not keep the notice back for ever.
-      if (message.sequence >= stand[message.shard]!) stand[message.shard] = at[message.shard]!;
-    } else {
-      for (const event of recordedEvents(batch, place, wanted)) yield { kind: "event", event };
-      at[message.shard] = message.sequence;
-    }
-    if (!told && caughtUp()) {
-      told = true;
-      yield { kind: "caught-up", positions: positions() };
-    } else if (performance.now() - checkpointMs > checkpointEveryMs) {
-      checkpointMs = performance.now();
-      yield { kind: "checkpoint", positions: positions() };
-    }
+// long: one state machine, whose states share what they set and read
+export function createSubscription(options: SubscriptionOptions): Subscription {
+  const { filter, limits, signal } = options;
+  const gate = createGate();
+  const parts = options.parts(gate.wake);
+  let ended: unknown;
+  let closed = false;
+  /** It has said "caught up", and not "fell behind" since. */
+  let told = false;
+  /** Since when its reader has not come for more; undefined: it waits for us. */
+  let awayMs: number | undefined;
+  /** When it was last found to be away, but not too slow. */
+  let lookedMs = 0;
+  let saidMs = performance.now();
+  /** Events that were filtered out since its positions were said last. */
+  let passed = 0;
+  let passedMs = 0;
+
+  function close(): void {
+    if (closed) return;
+    closed = true;
+    signal.removeEventListener("abort", close);
+    for (const part of parts) part.close();
+    gate.wake();
+    options.closed();
   }
-}
 
-interface Start {
-  readonly sequence: number;
-  readonly index: number;
-}
-
-function startOf(log: Log, options: SubscribeOptions, stand: readonly number[]): Start[] {
-  if (options.from === "end") return stand.map((sequence) => ({ sequence, index: wholeBatch }));
-  const starts: Start[] = stand.map(() => ({ sequence: 0, index: wholeBatch }));
-  for (const position of options.from ?? []) {
-    if (Buffer.compare(position.log, log.identity) !== 0 || position.shard >= log.shards) {
-      throw new StoreError("invalid", "a position to resume from belongs to another log", { field: "from" });
-    }
-    if (position.sequence > stand[position.shard]!) {
-      throw new StoreError(
-        "invalid",
-        `a position to resume from (${position.sequence}) lies beyond the log, which is at ${stand[position.shard]}`,
-        { field: "from" },
-      );
-    }
-    starts[position.shard] = position;
+  function end(error: unknown): void {
+    ended ??= error;
+    close();
   }
-  return starts;
-}
 
-/** What is left of the batch that a position stands in: the events behind it. */
-async function rest(
-  log: Log,
-  shard: number,
-  start: Start,
-  wanted: (event: { stream: string; type: string }) => boolean,
-): Promise<RecordedEvent[]> {
-  if (start.sequence === 0) return [];
-  const message = await log.message(start.sequence);
-  if (message === undefined || message.shard !== shard) {
-    throw new StoreError("invalid", "a position to resume from is not in the log", { field: "from" });
+  function passOver(events: number): void {
+    if (events === 0) return;
+    if (passed === 0) passedMs = performance.now();
+    passed += events;
   }
-  const place = { home: log.name.home, log: log.identity, shard, sequence: start.sequence };
-  const events = recordedEvents(decodeBatch(message.data), place, wanted);
-  return events.filter((event) => event.position.index > start.index);
+
+  /** What is to be said between two batches. */
+  function due(): Notice | undefined {
+    const positions = () => parts.flatMap((part) => part.positions());
+    const live = parts.every((part) => (told ? part.live() : part.caughtUp()));
+    if (live !== told) {
+      told = live;
+      return { kind: live ? "caught-up" : "fell-behind", positions: positions() };
+    }
+    const now = performance.now();
+    if (passed >= limits.checkpointEvents || (passed > 0 && now - passedMs >= limits.checkpointMs)) {
+      return { kind: "checkpoint", positions: positions() };
+    }
+    return now - saidMs >= limits.heartbeatMs ? { kind: "heartbeat", positions: positions() } : undefined;
+  }
+
+  async function* follow(): AsyncGenerator<Notice> {
+    try {
+      signal.addEventListener("abort", close);
+      if (signal.aborted) close();
+      // One that was told to stop does not care what failed meanwhile.
+      await Promise.all(parts.map((part) => part.begin())).catch((error) => closed || end(error));
+      while (!closed) {
+        let idle = true;
+        for (const part of parts) {
+          const batch = part.take();
+          if (batch === undefined) continue;
+          idle = false;
+          const all = filter.batch(batch) ? batch.events : nothing;
+          passOver(batch.events.length - all.length);
+          for (const event of all) {
+            if (!filter.event(event)) {
+              passOver(1);
+              continue;
+            }
+            part.passed(event.position);
+            saidMs = awayMs = performance.now();
+            yield { kind: "event", event };
+            awayMs = undefined;
+            if (closed) break;
+          }
+          if (closed) break;
+          if (batch.accepted) part.passed(batch);
+        }
+        const notice = closed ? undefined : due();
+        if (notice !== undefined) {
+          passed = 0;
+          saidMs = awayMs = performance.now();
+          yield notice;
+          awayMs = undefined;
+        } else if (idle && !closed) await gate.opened();
+      }
+    } finally {
+      close();
+    }
+    if (ended !== undefined) throw ended;
+  }
+
+  /** It takes nothing, and more waits for it than may: it would keep its turn from others, and its place, for ever. */
+  async function endIfSlow(since: number): Promise<void> {
+    const waiting = await Promise.all(parts.map((part) => part.waiting())).catch(() => []);
+    const batches = waiting.reduce((sum, each) => sum + each, 0);
+    const tooMany = batches > limits.waitingBatchesMax || parts.some((part) => part.dropped());
+    if (awayMs !== since || closed || !tooMany) return;
+    const positions = parts.flatMap((part) => part.positions());
+    const text = `the subscriber took nothing for ${limits.slowMs} ms while ${batches} batches waited for it; resume after \`positions\``;
+    end(new StoreError("slow-subscriber", text, { positions }));
+  }
+
+  return {
+    notices: follow(),
+    end,
+    look() {
+      const now = performance.now();
+      if (awayMs === undefined) gate.wake();
+      else if (
+        now - Math.max(awayMs, lookedMs) >= limits.slowMs &&
+        parts.some((part) => !part.live() || part.dropped())
+      ) {
+        lookedMs = now;
+        void endIfSlow(awayMs);
+      }
+    },
+  };
 }
 
-function filter(options: SubscribeOptions): (event: { stream: string; type: string }) => boolean {
-  const streams = set(options.streams);
-  const categories = set(options.categories);
-  const types = set(options.types);
-  return ({ stream, type }) =>
-    (streams?.has(stream) ?? true) && (categories?.has(streamCategory(stream)) ?? true) && (types?.has(type) ?? true);
+const nothing: readonly RecordedEvent[] = [];
+
+/** Opened by what comes, and shut by who has passed. */
+function createGate() {
+  let open = false;
+  let pass: (() => void) | undefined;
+  return {
+    wake(): void {
+      open = true;
+      pass?.();
+      pass = undefined;
+    },
+    async opened(): Promise<void> {
+      if (!open) {
+        await new Promise<void>((resolve) => {
+          pass = resolve;
+        });
+      }
+      open = false;
+    },
+  };
+}
+
+/** Which events a subscription gives. */
+export interface Filter {
+  /** False: surely none of the batch. */
+  batch(batch: DecodedBatch): boolean;
+  event(event: RecordedEvent): boolean;
+}
+
+export function createFilter(
+  asked: Pick<SubscribeOptions, "streams" | "categories" | "types">,
+  fromRevision = 0,
+): Filter {
+  const streams = set(asked.streams);
+  const categories = set(asked.categories);
+  const types = set(asked.types);
+  return {
+    batch: (batch) =>
+      batch.events.length > 0 &&
+      (streams === undefined || batch.streams.some((stream) => streams.has(stream))) &&
+      (categories === undefined || !categories.isDisjointFrom(batch.categories())),
+    event: ({ stream, type, revision }) =>
+      (streams?.has(stream) ?? true) &&
+      (categories?.has(streamCategory(stream)) ?? true) &&
+      (types?.has(type) ?? true) &&
+      revision >= fromRevision,
+  };
 }
 
 const set = (names: readonly string[] | undefined) =>

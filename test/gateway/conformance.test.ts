@@ -1,5 +1,5 @@
 import { startNats } from "../mesh/server.ts";
-import { conformance } from "../store/conformance.ts";
+import { conformance, quickly } from "../store/conformance.ts";
 import { openRegion } from "../store/region.ts";
 import { createHarness, listen } from "./harness.ts";
 import { createMemoryQueries } from "./memory-queries.ts";
@@ -17,7 +17,7 @@ async function openOver(protocol: string) {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startNats());
   const region = stack.use(await openRegion(server.url));
-  const { store } = stack.use(await region.process());
+  const { store } = stack.use(await region.process({ subscriptions: quickly }));
   const queries = createMemoryQueries(createMemoryLogs());
   const acme = { store, queries, defaultRegion: "us-east", currency: "GBP" };
   const harness = await createHarness({ tenants: new Map([["acme", acme]]) });

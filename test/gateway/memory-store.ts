@@ -10,13 +10,14 @@ import type {
   RecordedEvent,
   SubscribeOptions,
 } from "../../store/event-store.ts";
-import { checkStreamId, mintId, parseTag, streamCategory } from "../../store/ids.ts";
-import { clockSkewMsMax } from "../../store/limits.ts";
+import { checkStreamId, mintId, parseTag } from "../../store/ids.ts";
+import { clockSkewMsMax, subscriptionLimits } from "../../store/limits.ts";
 import { Pending } from "../../store/pending.ts";
 import type { Position } from "../../store/position.ts";
 import { checkRange } from "../../store/read-checks.ts";
 import { createRegions } from "../../store/regions.ts";
 import { listOf, rangeOf, summaryOf } from "./memory-reads.ts";
+import { followMemory } from "./memory-subscriptions.ts";
 
 /** As the demo's logs; here all events stand in the first. */
 const shards = 4;
@@ -43,6 +44,8 @@ export interface MemoryStore extends EventStore {
   failWith?: unknown;
   /** How many subscriptions wait now. */
   subscriptions: number;
+  /** After so long without a notice, a subscription says that it is alive. */
+  heartbeatMs: number;
   readonly logs: MemoryLogs;
 }
 
@@ -87,6 +90,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
   const store: MemoryStore = {
     logs,
     subscriptions: 0,
+    heartbeatMs: subscriptionLimits.heartbeatMs,
     homeOf: homes.homeOf,
     taggedHome: homes.taggedHome,
     mint: () => mintId(homes.tagOf(region), 0, Date.now()),
@@ -135,45 +139,14 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     async *subscribe(options: SubscribeOptions): AsyncIterable<Notice> {
       store.subscriptions++;
       try {
-        yield* follow(logs, options, options.home ?? region);
+        const home = options.home ?? region;
+        yield* followMemory(logs, options, { home, ...store, positionOf: (sequence) => positionOf(home, sequence) });
       } finally {
         store.subscriptions--;
       }
     },
   };
   return store;
-}
-
-async function* follow(logs: MemoryLogs, options: SubscribeOptions, home: string): AsyncIterable<Notice> {
-  const { signal } = options;
-  for (const position of options.from === "end" ? [] : (options.from ?? [])) {
-    if (isOf(position, home) && position.sequence <= logs.events.length) continue;
-    throw new StoreError("invalid", "a position to resume from is not in the log", { field: "from" });
-  }
-  const start =
-    options.from === "end" ? logs.events.length : Math.max(0, ...(options.from ?? []).map((p) => p.sequence));
-  const stand = logs.events.length;
-  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-  let told = false;
-  for (let at = start; !signal.aborted; ) {
-    const changed = logs.changed.promise;
-    for (; at < logs.events.length; at++) {
-      const event = logs.events[at]!;
-      if (event.home === home && wanted(event, options)) yield { kind: "event", event };
-      else if (told) yield { kind: "checkpoint", positions: [event.position] };
-    }
-    if (!told && at >= stand) {
-      told = true;
-      yield { kind: "caught-up", positions: at === 0 ? [] : [positionOf(home, at)] };
-    }
-    await Promise.race([changed, aborted]);
-  }
-}
-
-function wanted(event: RecordedEvent, { streams, categories, types }: SubscribeOptions): boolean {
-  if (streams !== undefined && !streams.includes(event.stream)) return false;
-  if (categories !== undefined && !categories.includes(streamCategory(event.stream))) return false;
-  return types === undefined || types.includes(event.type);
 }
 
 function repeatOf(stream: string, sent: Pending["events"], found: readonly RecordedEvent[]): readonly RecordedEvent[] {

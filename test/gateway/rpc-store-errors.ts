@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { StoreError, type StoreErrorCode, type StoreErrorDetails, storeErrorCodes } from "../../store/error.ts";
 import { type Problem, ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
+import { parsePosition } from "../../store/position.ts";
 
 /** What a StoreError was before it went over the wire: the gateway's table, read backwards. */
 const codes: Readonly<Record<string, StoreErrorCode>> = {
@@ -27,7 +28,7 @@ export function storeErrorFrom(problem: Problem, cause?: unknown): StoreError {
 }
 
 function detailsOf(problem: Problem): StoreErrorDetails {
-  const { actualRevision, stream, eventId, eventRevision, errors, retryAfterMs } = problem;
+  const { actualRevision, stream, eventId, eventRevision, errors, retryAfterMs, positions } = problem;
   const expected = expectedOf(problem.expectedRevision);
   return {
     ...(stream === "" ? {} : { stream }),
@@ -37,6 +38,7 @@ function detailsOf(problem: Problem): StoreErrorDetails {
     ...(eventId === "" ? {} : { eventId }),
     ...(eventRevision === undefined ? {} : { eventRevision: Number(eventRevision) }),
     ...(retryAfterMs === 0 ? {} : { retryAfterMs }),
+    ...(positions.length === 0 ? {} : { positions: positions.map(parsePosition) }),
   };
 }
 

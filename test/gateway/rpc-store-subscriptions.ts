@@ -28,18 +28,19 @@ export function subscriptionsOver(client: RpcClient): Pick<EventStore, "subscrib
 function fromOf(from: SubscribeOptions["from"]) {
   if (from === undefined) return undefined;
   if (from === "end") return { case: "end" as const, value: true };
+  if ("revision" in from) return { case: "revision" as const, value: BigInt(from.revision) };
   return { case: "after" as const, value: { positions: from.map(formatPosition) } };
 }
 
 function noticeOf(notice: SubscribeResponse["notice"]): Notice {
-  switch (notice.case) {
-    case "event":
-      return { kind: "event", event: eventOf(notice.value) };
-    case "caughtUp":
-      return { kind: "caught-up", positions: notice.value.positions.map(parsePosition) };
-    case "checkpoint":
-      return { kind: "checkpoint", positions: notice.value.positions.map(parsePosition) };
-    default:
-      throw new Error(`a notice "${notice.case}" came that the store does not give`);
-  }
+  if (notice.case === undefined) throw new Error("a notice came that this client does not know");
+  if (notice.case === "event") return { kind: "event", event: eventOf(notice.value) };
+  return { kind: kinds[notice.case], positions: notice.value.positions.map(parsePosition) };
 }
+
+const kinds = {
+  caughtUp: "caught-up",
+  fellBehind: "fell-behind",
+  checkpoint: "checkpoint",
+  heartbeat: "heartbeat",
+} as const;

@@ -31,7 +31,7 @@ export function subscriptions(at: At): void {
     const seen: string[] = [];
     const following = (async () => {
       for await (const notice of at().subscribe({ categories: ["tick"], signal: stop.signal })) {
-        if (notice.kind !== "checkpoint") seen.push(shape(notice));
+        if (notice.kind !== "checkpoint" && notice.kind !== "heartbeat") seen.push(shape(notice));
       }
     })();
     await eventually("it has caught up", () => seen.length === 3);
@@ -80,11 +80,114 @@ export function subscriptions(at: At): void {
     expect(await sorted({ streams: ["sort-1", "sort-2"], categories: ["none"] })).toEqual([]);
   });
 
-  test("refuses a position of another log, or one beyond the log", async () => {
+  test("refuses a position of another log, one beyond the log, and two of one shard", async () => {
     const { position } = await append(at, "far-1", "no-stream", event("a"));
-    for (const from of [elsewhere, { ...position, sequence: position.sequence + 1_000 }]) {
-      const refused = await refusal(caughtUp({ from: [from] }));
-      expect(refused).toMatchObject({ code: "invalid", details: { field: "from" } });
+    for (const from of [[elsewhere], [{ ...position, sequence: position.sequence + 1_000 }]]) {
+      const refused = await refusal(caughtUp({ from }));
+      expect(refused).toMatchObject({ code: "invalid", details: { field: "after/positions/0" } });
     }
+    const refused = await refusal(caughtUp({ from: [position, position] }));
+    expect(refused).toMatchObject({ code: "invalid", details: { field: "after/positions/1" } });
+  });
+
+  test("begins with a revision of the one stream asked for, whether it was recorded or not", async () => {
+    await append(at, "rev-1", "no-stream", event("r0"), event("r1"), event("r2"));
+    await append(at, "rev-1", 2, { ...event("r3"), type: "thing.lost" });
+    const from = async (revision: number, types?: string[]) =>
+      (await caughtUp({ streams: ["rev-1"], from: { revision }, types })).ids;
+    expect(await from(0)).toEqual(["r0", "r1", "r2", "r3"]);
+    expect(await from(2)).toEqual(["r2", "r3"]);
+    expect(await from(0, ["thing.lost"])).toEqual(["r3"]);
+    expect(await from(4)).toEqual([]);
+    const { positions } = await caughtUp({ streams: ["rev-1"], from: { revision: 1 } });
+    await append(at, "rev-1", 3, event("r4"));
+    expect((await caughtUp({ streams: ["rev-1"], from: positions })).ids).toEqual(["r4"]);
+  });
+
+  test("goes on live with the revision that it was to begin with, and not before it", async () => {
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const options = { streams: ["rev-2"], from: { revision: 1 }, signal: stop.signal };
+    const following = (async () => {
+      for await (const notice of at().subscribe(options)) seen.push(shape(notice));
+    })();
+    await eventually("it has caught up", () => seen.length > 0);
+    await append(at, "rev-2", "no-stream", event("r0"));
+    await append(at, "rev-2", 0, event("r1"));
+    await eventually("the second event is seen", () => seen.includes("r1"));
+    expect(seen.filter((one) => one !== "checkpoint")).toEqual(["caught-up", "r1"]);
+    stop.abort();
+    await following;
+  });
+
+  test("refuses a revision where there is not exactly one stream", async () => {
+    for (const streams of [undefined, [], ["rev-3", "rev-4"]]) {
+      const refused = await refusal(caughtUp({ from: { revision: 0 }, streams }));
+      expect(refused).toMatchObject({ code: "invalid", details: { field: "revision" } });
+    }
+  });
+
+  test("gives everything where nothing is asked for, and resumes exactly after whatever it has said", async () => {
+    for (let i = 0; i < 6; i++) {
+      await append(at, `all-${i}`, "any", event(`a${i}`), event(`b${i}`), event(`c${i}`));
+    }
+    const said: Notice[] = [];
+    const stop = new AbortController();
+    for await (const notice of at().subscribe({ signal: stop.signal })) {
+      said.push(notice);
+      if (notice.kind === "caught-up") stop.abort();
+    }
+    const ids = (notices: readonly Notice[]) =>
+      notices.flatMap((notice) => (notice.kind === "event" ? [`${notice.event.stream}/${notice.event.id}`] : []));
+    const all = ids(said);
+    expect(new Set(all).size).toBe(all.length);
+    expect(all.filter((id) => id.startsWith("all-")).sort()).toEqual(
+      Array.from({ length: 6 }, (_, i) => ["a", "b", "c"].map((letter) => `all-${i}/${letter}${i}`)).flat(),
+    );
+    const reached = new Map<number, Position>();
+    for (const [number, notice] of said.entries()) {
+      const positions = notice.kind === "event" ? [notice.event.position] : notice.positions;
+      for (const position of positions) reached.set(position.shard, position);
+      // Those of the last streams: the middle of a batch among them.
+      if (said.length - number > 12) continue;
+      const rest: string[] = [];
+      const again = new AbortController();
+      for await (const next of at().subscribe({ from: [...reached.values()], signal: again.signal })) {
+        rest.push(...ids([next]));
+        if (next.kind === "caught-up") again.abort();
+      }
+      expect(rest.sort()).toEqual(ids(said.slice(number + 1)).sort());
+    }
+  });
+
+  test("says how far it has come while events are filtered out, and resumes after that", async () => {
+    const { position } = await append(at, "drop-1", "no-stream", event("d0"));
+    const stop = new AbortController();
+    let checkpoint: readonly Position[] | undefined;
+    const following = (async () => {
+      for await (const notice of at().subscribe({ types: ["never"], from: [position], signal: stop.signal })) {
+        if (notice.kind === "caught-up") await append(at, "drop-1", 0, event("d1"));
+        if (notice.kind === "checkpoint") checkpoint = notice.positions;
+      }
+    })();
+    await eventually("a checkpoint has come", () => checkpoint !== undefined);
+    stop.abort();
+    await following;
+    expect(checkpoint!.find(({ shard }) => shard === position.shard)!.sequence).toBeGreaterThan(position.sequence);
+    expect((await caughtUp({ streams: ["drop-1"], from: checkpoint! })).ids).toEqual([]);
+  });
+
+  test("says that it is alive when there is nothing else to say, and where it stands", async () => {
+    await append(at, "beat-1", "no-stream", event("b0"));
+    const stop = new AbortController();
+    let beats = 0;
+    let positions: readonly Position[] = [];
+    for await (const notice of at().subscribe({ streams: ["beat-1"], signal: stop.signal })) {
+      if (notice.kind !== "heartbeat") continue;
+      positions = notice.positions;
+      if (++beats === 2) stop.abort();
+    }
+    await append(at, "beat-1", 0, event("b1"));
+    expect((await caughtUp({ streams: ["beat-1"], from: positions })).ids).toEqual(["b1"]);
   });
 }

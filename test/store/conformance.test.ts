@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import type { EventStore } from "../../store/event-store.ts";
 import { createMemoryStore } from "../gateway/memory-store.ts";
 import { startNats } from "../mesh/server.ts";
-import { conformance } from "./conformance.ts";
+import { conformance, quickly } from "./conformance.ts";
 import { event, openRegion } from "./region.ts";
 
 conformance("the memory store of the gateway's tests", async () => ({
-  store: createMemoryStore("us-east", "us-east"),
+  store: Object.assign(createMemoryStore("us-east", "us-east"), quickly),
   async [Symbol.asyncDispose]() {},
 }));
 
@@ -14,7 +14,7 @@ conformance("a store that owns its shards", async () => {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startNats());
   const region = stack.use(await openRegion(server.url));
-  const { store } = stack.use(await region.process());
+  const { store } = stack.use(await region.process({ subscriptions: quickly }));
   const opened = stack.move();
   return { store, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 });
@@ -32,9 +32,9 @@ conformance("a store whose shards another process owns", async () => {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startNats());
   const region = stack.use(await openRegion(server.url));
-  const owner = stack.use(await region.process());
+  const owner = stack.use(await region.process({ subscriptions: quickly }));
   await claimAll(owner.store);
-  const { store } = stack.use(await region.process());
+  const { store } = stack.use(await region.process({ subscriptions: quickly }));
   stack.defer(() => {
     states = Object.values(store.status()).flatMap((shards) => shards.map((shard) => ({ ...shard })));
   });

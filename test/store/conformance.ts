@@ -13,6 +13,9 @@ export interface Opened extends AsyncDisposable {
   readonly store: EventStore;
 }
 
+/** How the subscriptions of a store under test are to be set: nobody waits 15 s for a sign of life. */
+export const quickly = { heartbeatMs: 400, checkpointMs: 100, lookMs: 50 };
+
 /**
  * What every EventStore promises, whatever is behind it; registers the tests. Over a wire those are skipped that need what
  * its messages cannot say: a digest, text that is not UTF-8, a number that its field cannot hold.

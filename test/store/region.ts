@@ -7,6 +7,7 @@ import { ensureLog } from "../../mesh/streams.ts";
 import type { Archive } from "../../store/archive.ts";
 import type { CodecName } from "../../store/codec.ts";
 import type { NewEvent } from "../../store/event-store.ts";
+import type { SubscriptionLimits } from "../../store/limits.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { createMemoryArchive, type MemoryArchive } from "./memory-archive.ts";
 
@@ -26,6 +27,7 @@ export interface ProcessOptions {
   readonly archive?: Archive;
   readonly codec?: CodecName;
   readonly logger?: Logger;
+  readonly subscriptions?: Partial<SubscriptionLimits>;
   /** Stands between the store and its log. */
   readonly wrap?: (log: Log) => Log;
 }
@@ -79,6 +81,7 @@ export async function openRegion(url: string, settings = { shards: 4, bytesMax: 
         leases,
         archive: options.archive ?? archive,
         fsync: true,
+        subscriptions: options.subscriptions ?? {},
         logger: options.logger ?? silent,
         signal: stop.signal,
       });

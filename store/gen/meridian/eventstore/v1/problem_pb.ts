@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/eventstore/v1/problem.proto.
  */
 export const file_meridian_eventstore_v1_problem: GenFile = /*@__PURE__*/
-  fileDesc("CiRtZXJpZGlhbi9ldmVudHN0b3JlL3YxL3Byb2JsZW0ucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEilwMKB1Byb2JsZW0SDAoEdHlwZRgBIAEoCRINCgV0aXRsZRgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDAoEbmV4dBgEIAEoCRI0CgZlcnJvcnMYBSADKAsyJC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlByb2JsZW1GaWVsZBIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoDRIcCg9hY3R1YWxfcmV2aXNpb24YByABKBJIAYgBARIQCghpbnN0YW5jZRgIIAEoCRIOCgZzdHJlYW0YCSABKAkSGAoOZXhwZWN0ZWRfZXhhY3QYCiABKARIABIcChJleHBlY3RlZF9ub19zdHJlYW0YCyABKAhIABIgChZleHBlY3RlZF9zdHJlYW1fZXhpc3RzGAwgASgISAASEAoIZXZlbnRfaWQYDSABKAkSGwoOZXZlbnRfcmV2aXNpb24YDiABKARIAogBAUITChFleHBlY3RlZF9yZXZpc2lvbkISChBfYWN0dWFsX3JldmlzaW9uQhEKD19ldmVudF9yZXZpc2lvbiI9CgxQcm9ibGVtRmllbGQSDwoHcG9pbnRlchgBIAEoCRIMCgRydWxlGAIgASgJEg4KBmRldGFpbBgDIAEoCWIGcHJvdG8z");
+  fileDesc("CiRtZXJpZGlhbi9ldmVudHN0b3JlL3YxL3Byb2JsZW0ucHJvdG8SFm1lcmlkaWFuLmV2ZW50c3RvcmUudjEiqgMKB1Byb2JsZW0SDAoEdHlwZRgBIAEoCRINCgV0aXRsZRgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDAoEbmV4dBgEIAEoCRI0CgZlcnJvcnMYBSADKAsyJC5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLlByb2JsZW1GaWVsZBIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoDRIcCg9hY3R1YWxfcmV2aXNpb24YByABKBJIAYgBARIQCghpbnN0YW5jZRgIIAEoCRIOCgZzdHJlYW0YCSABKAkSGAoOZXhwZWN0ZWRfZXhhY3QYCiABKARIABIcChJleHBlY3RlZF9ub19zdHJlYW0YCyABKAhIABIgChZleHBlY3RlZF9zdHJlYW1fZXhpc3RzGAwgASgISAASEAoIZXZlbnRfaWQYDSABKAkSGwoOZXZlbnRfcmV2aXNpb24YDiABKARIAogBARIRCglwb3NpdGlvbnMYDyADKAlCEwoRZXhwZWN0ZWRfcmV2aXNpb25CEgoQX2FjdHVhbF9yZXZpc2lvbkIRCg9fZXZlbnRfcmV2aXNpb24iPQoMUHJvYmxlbUZpZWxkEg8KB3BvaW50ZXIYASABKAkSDAoEcnVsZRgCIAEoCRIOCgZkZXRhaWwYAyABKAliBnByb3RvMw");
 
 /**
  * @generated from message meridian.eventstore.v1.Problem
@@ -111,6 +111,13 @@ export type Problem = Message<"meridian.eventstore.v1.Problem"> & {
    * @generated from field: optional uint64 event_revision = 14;
    */
   eventRevision?: bigint | undefined;
+
+  /**
+   * Of a subscriber that was too slow: resume after them. Of a position that is not reached here: how far this region is.
+   *
+   * @generated from field: repeated string positions = 15;
+   */
+  positions: string[];
 };
 
 /**

@@ -1,0 +1,157 @@
+import type { Log } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { type DecodedBatch, weightOf } from "./decoded-batch.ts";
+import { decodeLog } from "./log-reader.ts";
+
+/**
+ * The end of a log, read by one consumer and decoded once for all live subscribers of this process: a window of the last
+ * batches, in which each subscriber has a place of its own. A thousand of them cost a thousand numbers; who is so slow
+ * that the window has moved past its place reads on by itself. Open while somebody has joined.
+ */
+export interface LiveTail {
+  /** Resolves when it is open; from then on `wake` is called whenever there is more. Rejects when it cannot be opened. */
+  join(wake: () => void): Promise<void>;
+  leave(wake: () => void): void;
+  /** True: every message from stream sequence `next` on is in the window, or yet to come. */
+  covers(next: number): boolean;
+  /** Number of the first batch at or behind stream sequence `next`. */
+  find(next: number): number;
+  /** Undefined: not yet there. Throws what ended the tail. */
+  read(number: number): DecodedBatch | "dropped" | undefined;
+  /** Stream sequence behind the last message that was read. */
+  next(): number;
+  /** Number of the oldest batch in the window. */
+  first(): number;
+  /** Number that the next batch will have. */
+  end(): number;
+  /** Of each shard the last batch that was read, or the last message before the tail began; 0: none. */
+  accepted(): readonly number[];
+}
+
+export interface LiveTailOptions {
+  readonly log: Log;
+  readonly logger: Logger;
+  readonly bytesMax: number;
+  readonly batchesMax: number;
+}
+
+interface Session {
+  readonly stop: AbortController;
+  opened: Promise<void>;
+  batches: { readonly batch: DecodedBatch; readonly bytes: number }[];
+  /** Number of the first in `batches`. */
+  first: number;
+  bytes: number;
+  /** The window holds every message from this stream sequence on. */
+  from: number;
+  next: number;
+  accepted: number[];
+  failure: unknown;
+}
+
+// long: a window, and the short questions about it
+export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOptions): LiveTail {
+  const members = new Set<() => void>();
+  let session: Session | undefined;
+
+  async function run(now: Session): Promise<void> {
+    const { signal } = now.stop;
+    const begun = await standing(log);
+    now.from = now.next = begun.from;
+    now.accepted = begun.after.slice();
+    void (async () => {
+      try {
+        for await (const batch of decodeLog(log, { ...begun, logger, signal })) push(now, batch);
+      } catch (error) {
+        now.failure = error;
+        wakeAll();
+      }
+    })();
+  }
+
+  function push(now: Session, batch: DecodedBatch): void {
+    const bytes = weightOf(batch);
+    now.batches.push({ batch, bytes });
+    now.bytes += bytes;
+    now.next = Math.max(now.next, batch.sequence + 1);
+    if (batch.accepted) now.accepted[batch.shard] = batch.sequence;
+    let dropped = 0;
+    while (now.bytes > bytesMax || now.batches.length - dropped > batchesMax) {
+      const oldest = now.batches[dropped++]!;
+      now.bytes -= oldest.bytes;
+      now.from = oldest.batch.sequence + 1;
+    }
+    if (dropped > 0) {
+      now.batches.splice(0, dropped);
+      now.first += dropped;
+    }
+    wakeAll();
+  }
+
+  function wakeAll(): void {
+    for (const wake of members) wake();
+  }
+
+  /** Who asks has joined. */
+  function current(): Session {
+    if (session === undefined) throw new Error("the tail is not open");
+    return session;
+  }
+
+  function leave(wake: () => void): void {
+    members.delete(wake);
+    if (members.size > 0) return;
+    session?.stop.abort();
+    session = undefined;
+  }
+
+  return {
+    async join(wake) {
+      members.add(wake);
+      if (session === undefined) {
+        session = newSession();
+        session.opened = run(session);
+      }
+      try {
+        await session.opened;
+      } catch (error) {
+        leave(wake);
+        throw error;
+      }
+    },
+    leave,
+    covers: (next) => next >= current().from,
+    find(next) {
+      const { batches, first } = current();
+      const at = batches.findIndex(({ batch }) => batch.sequence >= next);
+      return first + (at < 0 ? batches.length : at);
+    },
+    read(number) {
+      const { batches, first, failure } = current();
+      if (number < first) return "dropped";
+      const found = batches[number - first]?.batch;
+      if (found === undefined && failure !== undefined) throw failure;
+      return found;
+    },
+    next: () => current().next,
+    first: () => current().first,
+    end: () => current().first + current().batches.length,
+    accepted: () => current().accepted,
+  };
+}
+
+function newSession(): Session {
+  const empty = { batches: [], accepted: [], first: 0, bytes: 0, from: 0, next: 0, failure: undefined };
+  return { stop: new AbortController(), opened: Promise.resolve(), ...empty };
+}
+
+/**
+ * Where a log ends now. First the whole log, then each shard: no message of a shard lies between the two, so that a reader
+ * which begins behind the first misses nothing, whatever is written meanwhile.
+ */
+async function standing(log: Log): Promise<{ from: number; after: readonly number[] }> {
+  const { lastSequence } = await log.state();
+  const shards = Array.from({ length: log.shards }, (_, shard) => shard);
+  const after = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));
+  return { from: lastSequence + 1, after };
+}
