@@ -58,6 +58,8 @@ function immediateStore(): EventStore {
         durability: { fsync: true, replicas: 1 },
       };
     },
+    appendStreams: () => Promise.reject(new Error("not measured")),
+    appendMany: () => Promise.reject(new Error("not measured")),
     async *readStream() {},
     streamInfo: unasked,
     listStreams: unasked,

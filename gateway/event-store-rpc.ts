@@ -1,4 +1,5 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Logger } from "../store/event-store.ts";
 import type { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { appendCalls } from "./append-rpc.ts";
 import type { Caller } from "./caller.ts";
@@ -11,6 +12,6 @@ export type CallerOf = (context: HandlerContext) => Caller;
 export type EventStoreCalls = Partial<ServiceImpl<typeof EventStore>>;
 
 /** meridian.eventstore.v1.EventStore: the store's interface on the wire, and nothing beside it. */
-export function createEventStoreService(callerOf: CallerOf): EventStoreCalls {
-  return { ...appendCalls(callerOf), ...readCalls(callerOf), ...subscribeCalls(callerOf) };
+export function createEventStoreService(callerOf: CallerOf, logger: Logger): EventStoreCalls {
+  return { ...appendCalls(callerOf, logger), ...readCalls(callerOf), ...subscribeCalls(callerOf) };
 }

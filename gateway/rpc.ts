@@ -63,7 +63,7 @@ const callerOf: CallerOf = (context) => {
 export function rpcRoutes(options: RpcOptions): (router: ConnectRouter) => void {
   return (router) => {
     const services: DescService[] = options.whole ? [EventStore, GoEventStore] : [GoEventStore];
-    if (options.whole) router.service(EventStore, createEventStoreService(callerOf));
+    if (options.whole) router.service(EventStore, createEventStoreService(callerOf, options.logger));
     router.service(GoEventStore, createGoEventStoreService(callerOf, options));
     mountHealth(router, services, options.ready);
     mountReflection(router, [...services, Health], [file_meridian_eventstore_v1_problem]);

@@ -19,9 +19,9 @@ export function createAppendQueue(): AppendQueue {
   const size = { appends: 0, bytes: 0, events: 0 };
 
   function weigh(pending: Pending, sign: 1 | -1): void {
-    size.appends += sign;
+    size.appends += sign * pending.parts.length;
     size.bytes += sign * pending.bytes;
-    size.events += sign * pending.events.length;
+    size.events += sign * pending.events;
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { ExpectedRevision } from "./error.ts";
+import type { ExpectedRevision, StoreError } from "./error.ts";
 import type { Position } from "./position.ts";
 
 export type { Logger } from "../mesh/logger.ts";
@@ -63,7 +63,10 @@ export interface AppendRequest {
 export interface AppendOptions {
   /** Decides until which fill of the log's quota it is admitted: new orders 85 %, clients 90 %, workers 95 %. */
   readonly priority?: "order" | "client" | "worker";
+  /** Aborted: rejects with "cancelled" at once. What was not decided by then is not recorded; what was, is. */
   readonly signal?: AbortSignal;
+  /** It is decided within this time or not at all, wherever its home is. Absent, and at most: `limits.appendWaitMs`. */
+  readonly timeoutMs?: number;
 }
 
 export interface Durability {
@@ -81,6 +84,9 @@ export interface AppendResult {
   readonly repeated: boolean;
   readonly durability: Durability;
 }
+
+/** What became of one append of many. */
+export type AppendOutcome = AppendResult | StoreError;
 
 export interface ReadOptions {
   readonly home?: string;
@@ -164,6 +170,16 @@ export type Notice =
 export interface EventStore {
   /** Resolves when the events are on disk. Repeating it with the same ids is always safe. */
   append(request: AppendRequest, options?: AppendOptions): Promise<AppendResult>;
+  /**
+   * All or none: each to another stream, all of one home, log and shard. Resolves in the order of the request. A field that
+   * a refusal names begins with "appends/<which>".
+   */
+  appendStreams(requests: readonly AppendRequest[], options?: AppendOptions): Promise<readonly AppendResult[]>;
+  /**
+   * Each for itself, in the order of the request where they are of one stream; a refusal spoils none of the others, and names
+   * a field of its own append. Rejects only where all of it is refused: too many, too large, given up.
+   */
+  appendMany(requests: readonly AppendRequest[], options?: AppendOptions): Promise<readonly AppendOutcome[]>;
   /**
    * A stream's events by revision; in its home everything that was acknowledged before the read began. Rejects with
    * "not-found" when the stream has no event; a range without events of a stream that has some is empty.

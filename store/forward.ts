@@ -1,11 +1,17 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { Connection } from "../mesh/connection.ts";
 import { MeshError } from "../mesh/error.ts";
 import { request } from "../mesh/requests.ts";
 import { appendSubject } from "../mesh/subjects.ts";
-import { StoreError, storeErrorCodes } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult } from "./event-store.ts";
-import { type ForwardedResult, ForwardRequestSchema, ForwardResponseSchema } from "./gen/meridian/log/v1/forward_pb.ts";
+import { StoreError } from "./error.ts";
+import type { AppendOutcome } from "./event-store.ts";
+import { fromResult } from "./forward-results.ts";
+import {
+  type ForwardedAppendSchema,
+  type ForwardedResult,
+  ForwardRequestSchema,
+  ForwardResponseSchema,
+} from "./gen/meridian/log/v1/forward_pb.ts";
 import {
   forwardAppendsMax,
   forwardBytesMax,
@@ -15,26 +21,24 @@ import {
   queuedBytesMax,
 } from "./limits.ts";
 import { toAppendMessage } from "./messages.ts";
-import { packEvents } from "./pending.ts";
+import { givenUp, type Pending } from "./pending.ts";
 
 /**
  * Sends appends to the owner of their shard: another process of this region, or any process of another region. Grouped,
  * with two requests in flight a target: measured 2.8 times the rate of one request an append.
  */
 export interface Forwarder {
-  /** `owner`: the nonce of a process, or "any". */
-  append(region: string, owner: string, request: AppendRequest, options: AppendOptions): Promise<AppendResult>;
+  /** `owner`: the nonce of a process, or "any". Resolves with what settles the append; rejects with StoreError. */
+  append(region: string, owner: string, pending: Pending): Promise<readonly AppendOutcome[]>;
 }
 
-/** Version of the messages of forward.proto. */
-export const forwardVersion = 1;
+/** Version of the messages of forward.proto: the second where an append has several parts. */
+export const forwardVersions = { one: 1, several: 2 } as const;
 export const priorities = ["client", "order", "worker"] as const;
 
 interface Waiting {
-  readonly request: AppendRequest;
-  readonly priority: NonNullable<AppendOptions["priority"]>;
-  readonly bytes: number;
-  resolve(result: AppendResult): void;
+  readonly pending: Pending;
+  resolve(outcomes: readonly AppendOutcome[]): void;
   reject(error: StoreError): void;
 }
 
@@ -42,6 +46,7 @@ interface Target {
   readonly subject: string;
   readonly region: string;
   waiting: Waiting[];
+  appends: number;
   bytes: number;
   inFlight: number;
 }
@@ -52,25 +57,22 @@ export function createForwarder(connection: Connection): Forwarder {
   function pump(target: Target): void {
     while (target.waiting.length > 0 && target.inFlight < forwardsInFlightMax) {
       const group = take(target);
+      if (group.length === 0) break;
       target.inFlight++;
       void send(target, group).finally(() => {
         target.inFlight--;
-        if (target.waiting.length === 0 && target.inFlight === 0) targets.delete(target.subject);
-        else pump(target);
+        pump(target);
       });
     }
+    if (target.waiting.length === 0 && target.inFlight === 0) targets.delete(target.subject);
   }
 
   async function send(target: Target, group: readonly Waiting[]): Promise<void> {
+    for (const { pending } of group) pending.underWay = true;
     try {
-      const message = create(ForwardRequestSchema, {
-        version: forwardVersion,
-        appends: group.map((one) => ({
-          append: toAppendMessage(one.request),
-          digests: one.request.events.map((event) => event.digest ?? 0n),
-          priority: priorities.indexOf(one.priority),
-        })),
-      });
+      const version = versionOf(group[0]!.pending);
+      const appends = group.map(({ pending }) => toForwarded(pending));
+      const message = create(ForwardRequestSchema, { version, appends });
       const bytes = await request(connection, target.subject, toBinary(ForwardRequestSchema, message), {
         timeoutMs: forwardTimeoutMs,
       });
@@ -78,72 +80,92 @@ export function createForwarder(connection: Connection): Forwarder {
       for (const [at, one] of group.entries()) settle(one, results[at], target.region);
     } catch (cause) {
       const error = unreachable(target.region, cause);
-      for (const one of group) one.reject(error);
+      for (const one of group) refuse(one, error);
     }
   }
 
   return {
-    append: (region, owner, appendRequest, options) =>
+    append: (region, owner, pending) =>
       new Promise((resolve, reject) => {
         const subject = appendSubject(region, owner);
         let target = targets.get(subject);
         if (target === undefined) {
-          target = { subject, region, waiting: [], bytes: 0, inFlight: 0 };
+          target = { subject, region, waiting: [], appends: 0, bytes: 0, inFlight: 0 };
           targets.set(subject, target);
         }
-        if (target.waiting.length >= queuedAppendsMax || target.bytes >= queuedBytesMax) {
-          const text = `${target.waiting.length} appends wait for region ${region}; try again shortly`;
+        if (target.appends >= queuedAppendsMax || target.bytes >= queuedBytesMax) {
+          const text = `${target.appends} appends wait for region ${region}; try again shortly`;
           return reject(new StoreError("overloaded", text, { retryAfterMs: 1_000 }));
         }
-        // Checked here: what its owner must refuse would only cost the way there, and spoil the request it travels in.
-        const { bytes } = packEvents(appendRequest);
-        target.bytes += bytes;
-        target.waiting.push({ request: appendRequest, priority: options.priority ?? "client", bytes, resolve, reject });
+        weigh(target, pending, 1);
+        target.waiting.push({ pending, resolve, reject });
         const filled = target;
         if (target.waiting.length === 1) setImmediate(() => pump(filled));
       }),
   };
 }
 
-function take(target: Target): Waiting[] {
-  let bytes = 0;
-  let count = 0;
-  for (const one of target.waiting) {
-    if (count > 0 && (bytes + one.bytes > forwardBytesMax || count >= forwardAppendsMax)) break;
-    bytes += one.bytes;
-    count++;
-  }
-  target.bytes -= bytes;
-  return target.waiting.splice(0, count);
+function weigh(target: Target, { parts, bytes }: Pending, sign: 1 | -1): void {
+  target.appends += sign * parts.length;
+  target.bytes += sign * bytes;
 }
 
-function settle(one: Waiting, result: ForwardedResult | undefined, region: string): void {
+const versionOf = ({ parts }: Pending) => (parts.length === 1 ? forwardVersions.one : forwardVersions.several);
+
+/** What the next request carries: of one version, so that a process which knows only the first still takes most of it. */
+function take(target: Target): Waiting[] {
+  const group: Waiting[] = [];
+  let bytes = 0;
+  let appends = 0;
+  let taken = 0;
+  for (const one of target.waiting) {
+    const { pending } = one;
+    if (pending.settled) one.reject(givenUp(pending));
+    else {
+      const full = bytes + pending.bytes > forwardBytesMax || appends + pending.parts.length > forwardAppendsMax;
+      if (group[0] !== undefined && (full || versionOf(group[0].pending) !== versionOf(pending))) break;
+      bytes += pending.bytes;
+      appends += pending.parts.length;
+      group.push(one);
+    }
+    taken++;
+    weigh(target, pending, -1);
+  }
+  target.waiting.splice(0, taken);
+  return group;
+}
+
+function toForwarded(pending: Pending): MessageInitShape<typeof ForwardedAppendSchema> {
+  const [first, ...more] = pending.parts;
+  return {
+    append: toAppendMessage(first!.request),
+    more: more.map((part) => toAppendMessage(part.request)),
+    digests: pending.parts.flatMap((part) => part.request.events.map((event) => event.digest ?? 0n)),
+    priority: priorities.indexOf(pending.priority),
+    each: !pending.atomic,
+    waitMs: Math.max(1, Math.ceil(pending.deadline - performance.now())),
+  };
+}
+
+function settle(waiting: Waiting, result: ForwardedResult | undefined, region: string): void {
+  const { resolve, reject } = waiting;
+  const { parts } = waiting.pending;
   if (result === undefined) {
     const text = `region ${region} left an append unanswered; repeat it with the same ids`;
-    one.reject(new StoreError("unavailable", text));
-  } else if (result.errorCode !== "") one.reject(refusal(one.request, result));
-  else {
-    one.resolve({
-      home: region,
-      firstRevision: Number(result.firstRevision),
-      lastRevision: Number(result.lastRevision),
-      position: { log: result.log, shard: result.shard, sequence: Number(result.sequence), index: result.index },
-      repeated: result.repeated,
-      durability: { fsync: result.fsync, replicas: result.replicas },
-    });
+    reject(new StoreError("unavailable", text));
+    return;
   }
+  const outcomes = [result, ...result.more].map((one, at) => fromResult(one, parts, at, region));
+  const [first] = outcomes;
+  if (outcomes.length === parts.length && (parts.length > 1 || !(first instanceof StoreError))) resolve(outcomes);
+  else if (first instanceof StoreError) refuse(waiting, first);
+  else reject(new StoreError("unavailable", `region ${region} answered only in part; repeat it with the same ids`));
 }
 
-function refusal(request: AppendRequest, result: ForwardedResult): StoreError {
-  // A code that only a newer process knows: what came of it is not known here.
-  const code = storeErrorCodes.find((known) => known === result.errorCode) ?? "unavailable";
-  return new StoreError(code, result.errorMessage, {
-    stream: request.stream,
-    expected: request.expected,
-    ...(result.errorCode === "wrong-revision" ? { actual: Number(result.actualRevision) } : {}),
-    ...(result.errorField === "" ? {} : { field: result.errorField }),
-    ...(result.retryAfterMs > 0 ? { retryAfterMs: result.retryAfterMs } : {}),
-  });
+function refuse({ pending, reject }: Waiting, error: StoreError): void {
+  // Surely nothing was recorded, and nobody has it any more.
+  if (error.code === "no-home") pending.underWay = false;
+  reject(error);
 }
 
 function unreachable(region: string, cause: unknown): StoreError {

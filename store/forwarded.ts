@@ -1,68 +1,68 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StoreError } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult } from "./event-store.ts";
-import { forwardVersion, priorities } from "./forward.ts";
+import type { AppendOptions, AppendOutcome, AppendRequest } from "./event-store.ts";
+import { forwardVersions, priorities } from "./forward.ts";
+import { toResult } from "./forward-results.ts";
 import {
   type ForwardedAppend,
-  type ForwardedResultSchema,
+  type ForwardedResult,
   ForwardRequestSchema,
   ForwardResponseSchema,
 } from "./gen/meridian/log/v1/forward_pb.ts";
 import { fromAppendMessage } from "./messages.ts";
 
-type Result = MessageInitShape<typeof ForwardedResultSchema>;
+/** Appends what came in one ForwardedAppend. Rejects with StoreError where none of it was appended. */
+export type AppendForwarded = (
+  requests: readonly AppendRequest[],
+  options: AppendOptions & { readonly atomic: boolean },
+) => Promise<readonly AppendOutcome[]>;
 
 /** Answers the appends that other processes and regions send here, each for itself. */
-export function createForwardHandler(
-  append: (request: AppendRequest, options: AppendOptions) => Promise<AppendResult>,
-): (data: Uint8Array) => Promise<Uint8Array> {
+export function createForwardHandler(append: AppendForwarded): (data: Uint8Array) => Promise<Uint8Array> {
+  const known: readonly number[] = Object.values(forwardVersions);
   return async (data) => {
     const message = fromBinary(ForwardRequestSchema, data);
-    const results =
-      message.version === forwardVersion
-        ? await Promise.all(message.appends.map((one) => answer(one, append)))
-        : message.appends.map(() => unknownVersion(message.version));
+    const results = known.includes(message.version)
+      ? await Promise.all(message.appends.map((one) => answer(one, append)))
+      : message.appends.map(() => unknownVersion(message.version));
     return toBinary(ForwardResponseSchema, create(ForwardResponseSchema, { results }));
   };
 }
 
-async function answer(
-  one: ForwardedAppend,
-  append: (request: AppendRequest, options: AppendOptions) => Promise<AppendResult>,
-): Promise<Result> {
+async function answer(one: ForwardedAppend, append: AppendForwarded): Promise<ForwardedResult> {
   try {
-    const request = fromAppendMessage(one.append!);
-    const events = request.events.map((event, at) => {
-      const digest = one.digests[at] ?? 0n;
-      return digest === 0n ? event : { ...event, digest };
+    const [first, ...more] = await append(requestsOf(one), {
+      atomic: !one.each,
+      priority: priorities[one.priority] ?? "client",
+      ...(one.waitMs === 0 ? {} : { timeoutMs: one.waitMs }),
     });
-    const result = await append({ ...request, events }, { priority: priorities[one.priority] ?? "client" });
-    return {
-      firstRevision: BigInt(result.firstRevision),
-      lastRevision: BigInt(result.lastRevision),
-      log: result.position.log,
-      shard: result.position.shard,
-      sequence: BigInt(result.position.sequence),
-      index: result.position.index,
-      repeated: result.repeated,
-      replicas: result.durability.replicas,
-      fsync: result.durability.fsync,
-    };
+    const result = toResult(first!);
+    result.more = more.map(toResult);
+    return result;
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    return {
-      errorCode: error.code,
-      errorMessage: error.message,
-      actualRevision: BigInt(error.details.actual ?? 0),
-      retryAfterMs: error.details.retryAfterMs ?? 0,
-      errorField: error.details.field ?? "",
-    };
+    if (error instanceof StoreError) return toResult(error);
+    throw error;
   }
 }
 
-function unknownVersion(version: number): Result {
-  return {
-    errorCode: "unavailable",
-    errorMessage: `this process knows forward version ${forwardVersion}, not ${version}`,
-  };
+/** With the digests that their events carry. */
+function requestsOf({ append, more, digests }: ForwardedAppend): AppendRequest[] {
+  let at = 0;
+  return [append!, ...more].map((message) => {
+    const request = fromAppendMessage(message);
+    const events = request.events.map((event) => {
+      const digest = digests[at++] ?? 0n;
+      return digest === 0n ? event : { ...event, digest };
+    });
+    return { ...request, events };
+  });
+}
+
+function unknownVersion(version: number): ForwardedResult {
+  return toResult(
+    new StoreError(
+      "unavailable",
+      `this process knows forward versions up to ${forwardVersions.several}, not ${version}`,
+    ),
+  );
 }

@@ -1,16 +1,16 @@
-import { decide } from "./decide.ts";
+import type { AppendPart } from "./append-part.ts";
+import { type Acceptance, decide, decideTogether, type Refusal, type Repeat } from "./decide.ts";
 import type { PackedEvent } from "./encode.ts";
-import { StoreError } from "./error.ts";
 import { batchBytesMax, batchEventsMax } from "./limits.ts";
-import type { Pending } from "./pending.ts";
+import { expired, type Pending } from "./pending.ts";
 import type { Entry, Indexed, StreamIndex } from "./stream-index.ts";
 
 /** What one batch takes of the queue, decided; its events are tentative in the index until the batch is stored. */
 export interface Group {
+  /** In the order of the queue. */
+  readonly decided: readonly Decided[];
+  /** The parts that the batch records. */
   readonly accepted: readonly Accepted[];
-  /** Events that were recorded before, or are in this very group: answered as the first was. */
-  readonly repeats: readonly { readonly pending: Pending; readonly first: Indexed; readonly last: Indexed }[];
-  readonly refused: readonly { readonly pending: Pending; readonly error: StoreError }[];
   /** Of the batch, in order. */
   readonly events: readonly PackedEvent[];
   /** Recorded time of its events, microseconds. */
@@ -20,68 +20,108 @@ export interface Group {
   undo(): void;
 }
 
-export interface Accepted {
+export interface Decided {
   readonly pending: Pending;
+  /** One for each part of it; of one that is refused as a whole only the refusal. */
+  readonly fates: readonly PartFate[];
+}
+
+export type PartFate = Accepted | Repeat | Refusal;
+
+export interface Accepted {
+  readonly kind: "accept";
+  readonly part: AppendPart;
   readonly indexed: readonly Indexed[];
+  readonly entry: Entry;
+  /** The stream's last revision before it. */
+  readonly before: number;
 }
 
 /** Decides what the queue holds, as far as one batch takes it: the group commit. `lastUs`: recorded time of the batch before. */
+// long: what its steps share is the group
 export function createGroup(
   index: StreamIndex,
   lastUs: number,
   queue: { lookUp(pending: Pending): void; take(offer: (pending: Pending) => boolean): void },
 ): Group {
   const timeUs = Math.max(Date.now() * 1000, lastUs + 1);
-  const accepted: (Accepted & { readonly entry: Entry; readonly before: number })[] = [];
-  const repeats: { pending: Pending; first: Indexed; last: Indexed }[] = [];
-  const refused: { pending: Pending; error: StoreError }[] = [];
+  const now = performance.now();
+  const decided: Decided[] = [];
+  const accepted: Accepted[] = [];
   const events: PackedEvent[] = [];
   let bytes = 0;
+  /** Number of the append in its batch: the events of all parts that are recorded together share it. */
+  let append = 0;
 
   function offer(pending: Pending): boolean {
-    const { stream } = pending.request;
-    if (pending.signal?.aborted) {
-      pending.reject(new StoreError("cancelled", `append to ${stream} was cancelled before it was decided`));
+    if (now > pending.deadline) {
+      pending.reject(expired(pending));
       return true;
     }
-    const fits = events.length + pending.events.length <= batchEventsMax && bytes + pending.bytes <= batchBytesMax;
+    const fits = events.length + pending.events <= batchEventsMax && bytes + pending.bytes <= batchBytesMax;
     if (!fits && events.length > 0) return false;
-    const decision = decide(pending, index);
-    if (decision.kind === "look-up") queue.lookUp(pending);
-    else if (decision.kind === "refuse") refused.push({ pending, error: decision.error });
-    else if (decision.kind === "repeat") repeats.push({ pending, ...decision });
-    else accept(pending, decision.last, decision.fresh);
+    const fates = fatesOf(pending);
+    if (fates === undefined) queue.lookUp(pending);
+    else {
+      pending.underWay = true;
+      decided.push({ pending, fates });
+    }
     return true;
   }
 
-  function accept(pending: Pending, before: number, fresh: boolean): void {
-    const { stream } = pending.request;
+  /** Undefined: the archive must be asked first. */
+  function fatesOf({ parts, atomic }: Pending): readonly PartFate[] | undefined {
+    if (parts.length > 1 && atomic) return fatesTogether(parts);
+    // Known of all of them before the first is decided: none overtakes another.
+    if (parts.length > 1 && parts.some((part) => decide(part, index).kind === "look-up")) return undefined;
+    const fates: PartFate[] = [];
+    for (const part of parts) {
+      const decision = decide(part, index);
+      if (decision.kind === "look-up") return undefined;
+      fates.push(decision.kind === "accept" ? accept(part, decision) : decision);
+      if (decision.kind === "accept") append++;
+    }
+    return fates;
+  }
+
+  function fatesTogether(parts: readonly AppendPart[]): readonly PartFate[] | undefined {
+    const together = decideTogether(parts, index);
+    if (together.kind !== "together") return together.kind === "look-up" ? undefined : [together];
+    const fates = together.decisions.map((decision, at) =>
+      decision.kind === "accept" ? accept(parts[at]!, decision) : decision,
+    );
+    append++;
+    return fates;
+  }
+
+  function accept(part: AppendPart, { last: before, fresh }: Acceptance): Accepted {
+    const { stream } = part.request;
     const entry = index.touch(stream, { last: before, complete: fresh });
-    const append = accepted.length;
-    const indexed = pending.events.map(({ id, digest, sent }, at) => {
+    const indexed = part.events.map(({ id, digest, sent }, at) => {
       const record: Indexed = { id, revision: before + 1 + at, digest, sequence: 0, index: events.length };
       index.record(entry, record);
       events.push({ stream, revision: record.revision, recordedUs: timeUs, append, digest, sent });
       return record;
     });
     entry.last = before + indexed.length;
-    bytes += pending.bytes;
-    accepted.push({ pending, indexed, entry, before });
+    bytes += part.bytes;
+    const fate: Accepted = { kind: "accept", part, indexed, entry, before };
+    accepted.push(fate);
+    return fate;
   }
 
   queue.take(offer);
   return {
+    decided,
     accepted,
-    repeats,
-    refused,
     events,
     timeUs,
-    all: () => [...accepted, ...repeats, ...refused].map(({ pending }) => pending),
+    all: () => decided.map(({ pending }) => pending),
     undo() {
-      for (const { pending, entry, before } of accepted.reverse()) {
-        for (const event of pending.events) entry.forget(event.id);
+      for (const { part, entry, before } of accepted.reverse()) {
+        for (const event of part.events) entry.forget(event.id);
         entry.last = before;
-        if (before === -1) index.remove(pending.request.stream);
+        if (before === -1) index.remove(part.request.stream);
       }
     },
   };

@@ -5,7 +5,7 @@ import { StoreError } from "./error.ts";
 import type { Forwarder } from "./forward.ts";
 import { handOverRetryMs } from "./limits.ts";
 import { movedAway, type ShardOwner } from "./owner.ts";
-import type { Pending } from "./pending.ts";
+import { type Pending, streamsOf } from "./pending.ts";
 
 /** Sends on what waits here for a shard that another process owns. */
 export function createHandOver(options: {
@@ -24,7 +24,7 @@ export function createHandOver(options: {
   /** Gone, or no longer the owner: nothing was recorded, and the append waits for whoever takes over, as long as it may wait. */
   async function passOn(pending: Pending, holder: string): Promise<void> {
     try {
-      pending.resolve(await forwarder.append(region, holder, pending.request, { priority: pending.priority }));
+      pending.resolve(await forwarder.append(region, holder, pending));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       const late = performance.now() > pending.deadline || signal.aborted;
@@ -40,7 +40,7 @@ export function createHandOver(options: {
   return (appends, holder) => {
     for (const pending of appends) {
       // Passing it on once more could go round for ever.
-      if (pending.final) pending.reject(movedAway(pending.request.stream));
+      if (pending.final) pending.reject(movedAway(streamsOf(pending.parts)));
       else void passOn(pending, holder);
     }
   };

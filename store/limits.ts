@@ -20,6 +20,16 @@ export const batchEventsMax = 10_000;
 export const batchBytesMax = 3 << 20;
 /** What a reader lets a batch decompress to: a batch with room for bookkeeping; more is a bomb. */
 export const decodedBytesMax = 8 << 20;
+/** Streams of one append to several: its expectations are decided in one go, while nobody else is. */
+export const appendStreamsMax = 100;
+/** Streams of a shard that a refusal names: enough to see what does not go together. */
+export const namedStreamsMax = 5;
+/** Appends of one request of many: as many as one forwarded request takes. */
+export const appendManyMax = 1_000;
+/** Bytes of the same, before compression: held in memory until the last of them is answered. */
+export const appendManyBytesMax = 16 << 20;
+/** Bytes of many appends that are encoded and hashed in one turn of the event loop, about 3 ms. */
+export const packedBytesMax = 1 << 20;
 /** Appends waiting for one shard; at 25,000 orders/s that is 0.4 s of work. */
 export const queuedAppendsMax = 10_000;
 /** Bytes waiting for one shard. */

@@ -2,9 +2,10 @@ import { every } from "../mesh/clock.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { logStream } from "../mesh/subjects.ts";
+import { type AppendPart, packPart } from "./append-part.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult, Durability } from "./event-store.ts";
+import type { AppendRequest, AppendResult, Durability } from "./event-store.ts";
 import type { Forwarder } from "./forward.ts";
 import { createHandOver } from "./hand-over.ts";
 import { hashShard, mintId, parseTag } from "./ids.ts";
@@ -12,14 +13,16 @@ import * as limits from "./limits.ts";
 import type { Members } from "./members.ts";
 import type { StoreLog } from "./open.ts";
 import { createShardOwner, type ShardOwner } from "./owner.ts";
+import type { PendingOptions } from "./pending.ts";
 import { createShardSender } from "./shard-sender.ts";
 
 /** This region's own log of one name: its shards, and which of them an append or a new id goes to. */
 export interface LocalLog extends StoreLog, AsyncDisposable {
   readonly key: LogKey;
-  /** `final`: another process sent it here as to the owner; it is not handed on again. */
-  append(request: AppendRequest, options: AppendOptions & { final?: boolean }): Promise<AppendResult>;
+  append(request: AppendRequest, options: PendingOptions): Promise<AppendResult>;
   shardOf(stream: string): number;
+  /** The stream's part of an append, and its shard. Throws StoreError "invalid". */
+  pack(request: AppendRequest): { readonly shard: number; readonly part: AppendPart };
   shard(number: number): ShardOwner;
   mint(): string;
   /** A lease changed hands; keys of other logs are passed over. */
@@ -45,6 +48,7 @@ export interface LocalLogOptions extends StoreLog {
   readonly signal: AbortSignal;
 }
 
+// long: mostly what each of its shards is made with
 export function createLocalLog(options: LocalLogOptions): LocalLog {
   const { own, region, logger } = options;
   const stream = logStream(own.name);
@@ -110,7 +114,13 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
     async append(request, given) {
       const tag = tagOf(request.stream);
       const shard = tag?.shard ?? hashShard(request.stream, own.shards);
-      return shards[shard]!.append(request, { ...given, ...(tag === undefined ? {} : { mintedMs: tag.timeMs }) });
+      const outcomes = await shards[shard]!.append(() => [packPart(request, tag?.timeMs)], given);
+      // A refusal of its only part rejects it.
+      return outcomes[0] as AppendResult;
+    },
+    pack(request) {
+      const tag = tagOf(request.stream);
+      return { shard: tag?.shard ?? hashShard(request.stream, own.shards), part: packPart(request, tag?.timeMs) };
     },
     /** Sticky: stays in one shard until a full batch waits there, so that few callers still make full batches. */
     mint() {

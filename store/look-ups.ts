@@ -1,4 +1,5 @@
 import type { Logger } from "../mesh/logger.ts";
+import type { AppendPart } from "./append-part.ts";
 import type { Archive, LogKey, LookedUp, LookUp } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import { lookUpPairsMax } from "./limits.ts";
@@ -6,8 +7,8 @@ import type { Pending } from "./pending.ts";
 
 /**
  * Asks the archive for ids that the index does not know: one statement at a time, for all that has gathered, beside the
- * publish in flight, so that nobody waits for a stranger's look-up. Of an append of many events one id is asked for first:
- * where its stream has no event, none of the others is known either.
+ * publish in flight, so that nobody waits for a stranger's look-up. Of many events to one stream one id is asked for first:
+ * where the stream has no event, none of the others is known either.
  */
 export interface LookUps {
   /** The append comes back through `answered`, or is rejected as unavailable. */
@@ -34,16 +35,19 @@ export function createLookUps(options: {
   /** Where the answers to what is being asked begin. */
   const places = new Map<Pending, number>();
   /** Their streams are there: all their ids are asked for. */
-  const existing = new Set<Pending>();
+  const existing = new WeakSet<AppendPart>();
   const size = { appends: 0, bytes: 0 };
 
   function weigh(appends: readonly Pending[], sign: 1 | -1): void {
-    size.appends += sign * appends.length;
-    for (const pending of appends) size.bytes += sign * pending.bytes;
+    for (const { parts, bytes } of appends) {
+      size.appends += sign * parts.length;
+      size.bytes += sign * bytes;
+    }
   }
 
   async function ask(): Promise<void> {
     const { taken, pairs } = take();
+    if (taken.length === 0) return;
     asked = taken;
     const answer = await options.archive
       .lookUp(options.key, options.shard, pairs)
@@ -58,19 +62,26 @@ export function createLookUps(options: {
     if (waiting.length > 0) void ask();
   }
 
-  /** Takes the append's part of an answer; false: the rest of its ids must be asked for. */
+  /** Takes what is the append's of an answer; false: the rest of its ids must be asked for. */
   function understand(pending: Pending, floor: number, answers: readonly LookedUp[]): boolean {
-    const from = places.get(pending)!;
-    const whole = existing.delete(pending) || pending.events.length === 1;
-    const found = answers.slice(from, from + (whole ? pending.events.length : 1));
-    if (!whole && found[0]!.revision !== -1) {
-      existing.add(pending);
-      add(pending);
-      return false;
+    let from = places.get(pending)!;
+    let whole = true;
+    for (const part of pending.parts) {
+      const count = askedOf(part);
+      const found = answers.slice(from, from + count);
+      from += count;
+      if (count === part.events.length) part.lookedUp = { floor, found };
+      else if (found[0]!.revision === -1) part.lookedUp = { floor, found: part.events.map(() => found[0]!) };
+      else {
+        existing.add(part);
+        whole = false;
+      }
     }
-    pending.lookedUp = { floor, found: whole ? found : pending.events.map(() => found[0]!) };
-    return true;
+    if (!whole) add(pending);
+    return whole;
   }
+
+  const askedOf = (part: AppendPart) => (existing.has(part) ? part.events.length : 1);
 
   function unanswered(appends: readonly Pending[], cause: unknown): void {
     options.logger.warn({ error: cause, appends: appends.length }, "the archive did not answer a look-up");
@@ -84,16 +95,29 @@ export function createLookUps(options: {
     const pairs: LookUp[] = [];
     let count = 0;
     places.clear();
+    if (waiting.some(({ settled }) => settled)) {
+      weigh(
+        waiting.filter(({ settled }) => settled),
+        -1,
+      );
+      waiting = waiting.filter(({ settled }) => !settled);
+    }
     for (const pending of waiting) {
-      const events = existing.has(pending) ? pending.events : pending.events.slice(0, 1);
-      if (count > 0 && pairs.length + events.length > lookUpPairsMax) break;
+      const ids = pending.parts.reduce((sum, part) => sum + askedOf(part), 0);
+      if (count > 0 && pairs.length + ids > lookUpPairsMax) break;
       count++;
       places.set(pending, pairs.length);
-      for (const event of events) pairs.push({ stream: pending.request.stream, id: event.id });
+      for (const part of pending.parts) pushPairs(part, pairs);
     }
     const taken = waiting.slice(0, count);
     waiting = waiting.slice(count);
     return { taken, pairs };
+  }
+
+  function pushPairs(part: AppendPart, pairs: LookUp[]): void {
+    const { stream } = part.request;
+    const count = askedOf(part);
+    for (let at = 0; at < count; at++) pairs.push({ stream, id: part.events[at]!.id });
   }
 
   function add(pending: Pending): void {

@@ -6,13 +6,14 @@ import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { serve } from "../mesh/requests.ts";
 import { appendSubject } from "../mesh/subjects.ts";
+import { createAppends } from "./appends.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import type { CodecName } from "./codec.ts";
 import { StoreError } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult, Durability, EventStore } from "./event-store.ts";
+import type { Durability, EventStore } from "./event-store.ts";
 import { createForwarder } from "./forward.ts";
 import { createForwardHandler } from "./forwarded.ts";
-import { checkStreamId, streamCategory } from "./ids.ts";
+import { streamCategory } from "./ids.ts";
 import type { SubscriptionLimits } from "./limits.ts";
 import { createLocalLog, type LocalLog } from "./local-log.ts";
 import { createMembers } from "./members.ts";
@@ -96,23 +97,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const logOf = createRouter(options.tenant, locals);
 
-  async function append(
-    request: AppendRequest,
-    given: AppendOptions & { final?: boolean } = {},
-  ): Promise<AppendResult> {
-    checkStreamId(request.stream);
-    const home = homes.homeOf(request.stream, request.home);
-    if (home !== region) return forwarder.append(home, "any", { ...request, home }, given);
-    return logOf(request.stream).append(request, given);
-  }
-
-  const forwarded = (final: boolean) =>
-    createForwardHandler((request, given) => append({ ...request, home: region }, { ...given, final }));
+  const { forwarded, ...appends } = createAppends({ region, homes, logOf, forwarder });
   const servers = !owns
     ? []
     : [
-        serve(connection, appendSubject(region, owner), {}, forwarded(true)),
-        serve(connection, appendSubject(region, "any"), { queue: "owners" }, forwarded(false)),
+        serve(connection, appendSubject(region, owner), {}, createForwardHandler(forwarded(true))),
+        serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
       ];
   const watching = watchLeases(options.leases, [...locals, members], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
@@ -121,7 +111,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   return {
     owner,
-    append,
+    ...appends,
     ...createReads(reading),
     ...createSubscriptions({ ...reading, signal }),
     mint() {

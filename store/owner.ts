@@ -1,15 +1,16 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../mesh/clock.ts";
 import { refusalOf } from "./admission.ts";
+import type { AppendPart } from "./append-part.ts";
 import { createAppendQueue } from "./append-queue.ts";
 import { type Claimed, type ClaimOptions, claim } from "./claim.ts";
 import { backoffMs } from "./commit.ts";
 import { StoreError } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult, Durability } from "./event-store.ts";
+import type { AppendOutcome, Durability } from "./event-store.ts";
 import { createGroup } from "./group.ts";
 import * as limits from "./limits.ts";
 import { createLookUps } from "./look-ups.ts";
-import { Pending } from "./pending.ts";
+import { Pending, type PendingOptions, streamsOf } from "./pending.ts";
 import { publishGroup, type Session } from "./publish-group.ts";
 import type { Indexed } from "./stream-index.ts";
 
@@ -28,11 +29,8 @@ import type { Indexed } from "./stream-index.ts";
 export type OwnerState = "follower" | "claiming" | "owner";
 
 export interface ShardOwner extends AsyncDisposable {
-  /** Rejects with StoreError; answered within `limits.appendWaitMs` whatever happens. */
-  append(
-    request: AppendRequest,
-    options: AppendOptions & { mintedMs?: number; final?: boolean },
-  ): Promise<AppendResult>;
+  /** `pack` is called once it is admitted. Rejects with StoreError; answered within `limits.appendWaitMs` whatever happens. */
+  append(pack: () => readonly AppendPart[], options: PendingOptions): Promise<readonly AppendOutcome[]>;
   /** Takes back what could not be handed over. */
   takeBack(appends: readonly Pending[]): void;
   /** The process that holds the lease, or is meant to, when it is another one. */
@@ -223,7 +221,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   });
 
   return {
-    append: (request, given) =>
+    append: (pack, given) =>
       new Promise((resolve, reject) => {
         const priority = given.priority ?? "client";
         const indexFull = session?.index.full() ?? false;
@@ -233,7 +231,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         };
         const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
         if (refusal !== undefined) return reject(refusal);
-        const pending = new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject);
+        const pending = new Pending(pack(), given, resolve, reject);
         if (closing.signal.aborted || (leaving && pending.final)) return reject(stopping(pending));
         queue.push(pending);
         pump();
@@ -285,7 +283,7 @@ export function movedAway(stream: string): StoreError {
 
 /** Of what was not yet decided: nothing of it was recorded. Who sent it here as to the owner finds the next one. */
 function stopping(pending: Pending): StoreError {
-  if (pending.final) return movedAway(pending.request.stream);
+  if (pending.final) return movedAway(streamsOf(pending.parts));
   return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
 }
 
@@ -293,7 +291,7 @@ function late(pending: Pending, state: OwnerState): StoreError {
   const why = state === "owner" ? "the broker has not confirmed it" : "the shard has no owner yet";
   return new StoreError(
     "unavailable",
-    `append to ${pending.request.stream} waited ${limits.appendWaitMs} ms: ${why}. Whether it was recorded is not known; repeat it with the same ids`,
+    `append to ${streamsOf(pending.parts)} waited ${limits.appendWaitMs} ms: ${why}. Whether it was recorded is not known; repeat it with the same ids`,
     { retryAfterMs: 1_000 },
   );
 }

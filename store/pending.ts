@@ -1,163 +1,92 @@
-import type { LookedUp } from "./archive.ts";
-import { digestOf, encodeSent } from "./encode.ts";
+import type { AppendPart } from "./append-part.ts";
 import { StoreError } from "./error.ts";
-import type { AppendOptions, AppendRequest, AppendResult, NewEvent } from "./event-store.ts";
-import { checkStreamId } from "./ids.ts";
-import * as limits from "./limits.ts";
+import type { AppendOptions, AppendOutcome } from "./event-store.ts";
+import { appendWaitMs } from "./limits.ts";
 
-/** An append on its way through the owner of its shard. */
+export interface PendingOptions extends AppendOptions {
+  /** True (the default): all its parts or none. False: each part for itself, one after the other. */
+  readonly atomic?: boolean;
+  /** True: another process sent it here as to the owner; it is not handed on again. */
+  readonly final?: boolean;
+}
+
+/**
+ * An append on its way through the owner of its shard: to one stream, to several at once, or a row of appends that keep their
+ * order. It waits, is decided in a group, and is settled with the group's batch. Before it is decided it can be withdrawn.
+ */
 export class Pending {
   readonly priority: NonNullable<AppendOptions["priority"]>;
-  readonly signal: AbortSignal | undefined;
-  readonly events: readonly PendingEvent[];
-  readonly bytes: number;
-  /** Time of a minted id, milliseconds: no event of its stream can be older. Undefined: not minted. */
-  readonly mintedMs: number | undefined;
-  /** What the archive said of its ids, with the checkpoint at which it said so. */
-  lookedUp: { readonly floor: number; readonly found: readonly LookedUp[] } | undefined = undefined;
-  settled = false;
-  /** True: another process sent it here as to the owner; it is not handed on again. */
+  readonly atomic: boolean;
   readonly final: boolean;
+  /** performance.now() from which on it is decided no more. */
+  readonly deadline: number;
+  /** Of all its parts. */
+  readonly events: number;
+  readonly bytes: number;
+  settled = false;
+  /** True: in a group whose batch may be on its way, or sent to another process. */
+  underWay = false;
+  private readonly signal: AbortSignal | undefined;
+  private readonly withdraw: (() => void) | undefined;
 
-  /** Throws StoreError "invalid" when the request breaks a rule. */
   constructor(
-    readonly request: AppendRequest,
-    options: AppendOptions & { mintedMs?: number; final?: boolean },
-    /** performance.now() at which its caller is told "unavailable". */
-    readonly deadline: number,
-    private readonly onResult: (result: AppendResult) => void,
+    readonly parts: readonly AppendPart[],
+    options: PendingOptions,
+    /** One for each part, in order. A refusal among them: only where each part is for itself. */
+    private readonly onOutcomes: (outcomes: readonly AppendOutcome[]) => void,
     private readonly onError: (error: StoreError) => void,
   ) {
-    const packed = packEvents(request);
-    this.events = packed.events;
-    this.bytes = packed.bytes;
+    let events = 0;
+    let bytes = 0;
+    for (const part of parts) {
+      events += part.events.length;
+      bytes += part.bytes;
+    }
+    this.events = events;
+    this.bytes = bytes;
     this.priority = options.priority ?? "client";
-    this.signal = options.signal;
-    this.mintedMs = options.mintedMs;
+    this.atomic = options.atomic ?? true;
     this.final = options.final ?? false;
+    this.deadline = performance.now() + Math.min(appendWaitMs, options.timeoutMs ?? appendWaitMs);
+    this.signal = options.signal;
+    if (this.signal === undefined) return;
+    this.withdraw = () => this.reject(givenUp(this));
+    if (this.signal.aborted) this.withdraw();
+    else this.signal.addEventListener("abort", this.withdraw);
   }
 
-  resolve(result: AppendResult): void {
-    this.settled = true;
-    this.onResult(result);
+  resolve(outcomes: readonly AppendOutcome[]): void {
+    this.end();
+    this.onOutcomes(outcomes);
   }
 
   reject(error: StoreError): void {
-    this.settled = true;
+    this.end();
     this.onError(error);
   }
-}
 
-export interface PendingEvent {
-  readonly id: string;
-  readonly sent: Uint8Array;
-  readonly digest: bigint;
-}
-
-/** Throws StoreError "invalid" naming the field and the limit. */
-export function packEvents(request: AppendRequest): { events: PendingEvent[]; bytes: number } {
-  checkStreamId(request.stream);
-  const count = request.events.length;
-  if (count === 0 || count > limits.appendEventsMax) {
-    throw invalid("events", `an append has 1 to ${limits.appendEventsMax} events, this one ${count}`);
-  }
-  const { expected } = request;
-  if (typeof expected === "number" && !(Number.isSafeInteger(expected) && expected >= 0)) {
-    throw invalid("expected/exact", `an exact expected revision is a whole number from 0, not ${expected}`);
-  }
-  let bytes = 0;
-  const events = request.events.map((event, at) => {
-    checkEvent(event, at);
-    const sent = encodeSent(event);
-    bytes += sent.length + 32;
-    return { id: event.id, sent, digest: event.digest ?? digestOf(sent) };
-  });
-  if (bytes > limits.appendBytesMax) {
-    throw invalid("events", `an append has at most ${limits.appendBytesMax} bytes, this one ${bytes}`);
-  }
-  if (count > 1 && new Set(events.map((event) => event.id)).size !== count) {
-    throw invalid("events", "two events of this append have the same id");
-  }
-  return { events, bytes };
-}
-
-/** Fields of an event, and what the message calls them: who sent it knows no other name. */
-const texts = [
-  ["contentType", "content_type"],
-  ["correlation", "correlation"],
-  ["causation", "causation"],
-  ["traceparent", "traceparent"],
-  ["actor", "actor"],
-  ["dataKey", "data_key"],
-] as const;
-const numbers = [
-  ["schema", "schema"],
-  ["occurredUs", "occurred_us"],
-] as const;
-
-function checkEvent(event: NewEvent, at: number): void {
-  const { id, type, data } = event;
-  if (id.length === 0 || tooLong(id, limits.eventIdBytesMax)) throw textError(at, "id", id, limits.eventIdBytesMax);
-  if (type.length === 0 || tooLong(type, limits.eventTypeBytesMax))
-    throw textError(at, "type", type, limits.eventTypeBytesMax);
-  if (data.length > limits.eventBytesMax) {
-    throw invalid(
-      `events/${at}/data`,
-      `an event's data has at most ${limits.eventBytesMax} bytes, this one ${data.length}`,
-    );
-  }
-  checkText(at, "id", id);
-  checkText(at, "type", type);
-  for (const [name, field] of texts) {
-    const text = event[name];
-    if (text === undefined || text.length === 0) continue;
-    if (tooLong(text, limits.eventTextBytesMax)) throw textError(at, field, text, limits.eventTextBytesMax);
-    checkText(at, field, text);
-  }
-  for (const [name, field] of numbers) {
-    const value = event[name] ?? 0;
-    if (!Number.isSafeInteger(value) || value < 0 || (field === "schema" && value > 0xffffffff)) {
-      throw invalid(`events/${at}/${field}`, `${field} is a whole number from 0, not ${value}`);
-    }
-  }
-  if (event.attributes !== undefined) checkAttributes(event.attributes, at);
-}
-
-function checkAttributes(attributes: NonNullable<NewEvent["attributes"]>, at: number): void {
-  if (attributes.length > limits.attributesMax) {
-    throw invalid(
-      `events/${at}/attributes`,
-      `an event has at most ${limits.attributesMax} attributes, this one ${attributes.length}`,
-    );
-  }
-  let bytes = 0;
-  for (const { name, value } of attributes) {
-    if (name.length === 0) throw invalid(`events/${at}/attributes`, "an attribute has an empty name");
-    checkText(at, "attributes", name);
-    checkText(at, "attributes", value);
-    bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
-  }
-  if (bytes > limits.attributesBytesMax) {
-    throw invalid(
-      `events/${at}/attributes`,
-      `attributes have at most ${limits.attributesBytesMax} bytes, these ${bytes}`,
-    );
+  private end(): void {
+    this.settled = true;
+    if (this.withdraw !== undefined) this.signal?.removeEventListener("abort", this.withdraw);
   }
 }
 
-/** NUL cannot be kept in SQL text, and a lone surrogate not in UTF-8: what is read back must be what was sent. */
-function checkText(at: number, field: string, text: string): void {
-  if (text.includes("\0") || !text.isWellFormed()) {
-    throw invalid(`events/${at}/${field}`, `${field} must be text without NUL and without lone surrogates`);
-  }
+/** Its caller waits no longer. What is not under way never will be; what is, is recorded if it is accepted. */
+export function givenUp(pending: Pending): StoreError {
+  const what = pending.underWay
+    ? "while it was under way: repeat it with the same ids to learn what became of it"
+    : "before it was decided: nothing was recorded";
+  return new StoreError("cancelled", `append to ${streamsOf(pending.parts)} was given up ${what}`);
 }
 
-const tooLong = (text: string, max: number) => text.length > max / 3 && Buffer.byteLength(text) > max;
-
-function textError(at: number, field: string, text: string, max: number): StoreError {
-  return invalid(`events/${at}/${field}`, `${field} has 1 to ${max} bytes, this one ${Buffer.byteLength(text)}`);
+/** It waited as long as its caller would. */
+export function expired(pending: Pending): StoreError {
+  const text = `append to ${streamsOf(pending.parts)} was not decided in time: nothing was recorded; repeat it with the same ids`;
+  return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
-function invalid(field: string, message: string): StoreError {
-  return new StoreError("invalid", message, { field });
+/** Names an append in a message. */
+export function streamsOf(parts: readonly AppendPart[]): string {
+  const { stream } = parts[0]!.request;
+  return parts.length === 1 ? stream : `${stream} and ${parts.length - 1} more`;
 }

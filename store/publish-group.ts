@@ -1,14 +1,15 @@
 import type { Lease } from "../mesh/lease.ts";
 import { frame } from "./codec.ts";
 import { commit } from "./commit.ts";
+import type { Repeat } from "./decide.ts";
 import { encodeEvents } from "./encode.ts";
 import { StoreError } from "./error.ts";
 import type { AppendResult } from "./event-store.ts";
-import type { Group } from "./group.ts";
+import type { Accepted, Decided, Group } from "./group.ts";
 import { hintedTypesMax } from "./limits.ts";
 import type { OwnerOptions } from "./owner.ts";
 import type { Pending } from "./pending.ts";
-import type { Indexed, StreamIndex } from "./stream-index.ts";
+import type { StreamIndex } from "./stream-index.ts";
 
 /** What an owner knows while it owns; thrown away as a whole when it steps down. */
 export interface Session {
@@ -67,36 +68,46 @@ export async function publishGroup(
   }
   // Nothing of it was stored, nor ever can be; what the archive said of it is void with the index.
   const again = group.all();
-  for (const pending of again) pending.lookedUp = undefined;
+  for (const pending of again) {
+    pending.underWay = false;
+    for (const part of pending.parts) part.lookedUp = undefined;
+  }
   return { kind: "lost", reason: `message ${fate.by.sequence} is not its own`, again };
 }
 
 /** No publish proves that this process still owns the shard: a refusal is given only while the lease surely holds. */
 function settleAlone(group: Group, session: Session, options: OwnerOptions): GroupOutcome {
-  for (const { pending, first, last } of group.repeats) pending.resolve(answer(options, first, last, true));
-  if (group.refused.length > 0 && !session.lease.held()) {
-    return { kind: "lost", reason: "its lease may have run out", again: group.refused.map(({ pending }) => pending) };
+  const again: Pending[] = [];
+  for (const one of group.decided) {
+    const refuses = one.fates.some(({ kind }) => kind === "refuse");
+    if (!refuses || session.lease.held()) settle(one, options);
+    else again.push(one.pending);
   }
-  for (const { pending, error } of group.refused) pending.reject(error);
-  return { kind: "done" };
+  if (again.length === 0) return { kind: "done" };
+  for (const pending of again) pending.underWay = false;
+  return { kind: "lost", reason: "its lease may have run out", again };
 }
 
 function settleStored(group: Group, sequence: number, options: OwnerOptions): void {
-  for (const { pending, indexed } of group.accepted) {
-    for (const event of indexed) event.sequence = sequence;
-    pending.resolve(answer(options, indexed[0]!, indexed.at(-1)!, false));
-  }
-  for (const { pending, first, last } of group.repeats) pending.resolve(answer(options, first, last, true));
-  for (const { pending, error } of group.refused) pending.reject(error);
+  for (const { indexed } of group.accepted) for (const event of indexed) event.sequence = sequence;
+  for (const one of group.decided) settle(one, options);
+}
+
+function settle({ pending, fates }: Decided, options: OwnerOptions): void {
+  const [first] = fates;
+  // Of one that is refused as a whole there is only the refusal.
+  if (first?.kind === "refuse" && fates.length === 1) pending.reject(first.error);
+  else pending.resolve(fates.map((fate) => (fate.kind === "refuse" ? fate.error : answer(fate, options))));
 }
 
 function settleRefused(group: Group): void {
   group.undo();
   const full = new StoreError("overloaded", "the log has no room for this append", { retryAfterMs: 30_000 });
-  for (const { pending } of group.accepted) pending.reject(full);
   // They were decided on what is now taken back.
   const void_ = new StoreError("unavailable", "the group that this append was decided in was refused; try again");
-  for (const { pending } of [...group.repeats, ...group.refused]) pending.reject(void_);
+  for (const { pending, fates } of group.decided) {
+    pending.reject(fates.some(({ kind }) => kind === "accept") ? full : void_);
+  }
 }
 
 function settleUnknown(group: Group, cause: unknown): void {
@@ -105,7 +116,10 @@ function settleUnknown(group: Group, cause: unknown): void {
   for (const pending of group.all()) pending.reject(error);
 }
 
-function answer(options: OwnerOptions, first: Indexed, last: Indexed, repeated: boolean): AppendResult {
+function answer(fate: Accepted | Repeat, options: OwnerOptions): AppendResult {
+  const repeated = fate.kind === "repeat";
+  const first = repeated ? fate.first : fate.indexed[0]!;
+  const last = repeated ? fate.last : fate.indexed.at(-1)!;
   return {
     home: options.home,
     firstRevision: first.revision,
@@ -119,8 +133,8 @@ function answer(options: OwnerOptions, first: Indexed, last: Indexed, repeated: 
 /** So that a reader may pass over a batch undecoded; never more than a hint, as mirrors drop some headers. */
 function hints({ accepted, events }: Group): Record<string, string> {
   const types = new Set<string>();
-  for (const { pending } of accepted) {
-    for (const event of pending.request.events) types.add(event.type);
+  for (const { part } of accepted) {
+    for (const event of part.request.events) types.add(event.type);
     if (types.size > hintedTypesMax) break;
   }
   const list = [...types].filter((type) => /^[\x21-\x7e]+$/.test(type));

@@ -22,9 +22,7 @@ export interface ReadsOptions extends StoreOptions {
 }
 
 /** The reading half of a store: streams by revision, logs by position. */
-export function createReads(
-  options: ReadsOptions,
-): Pick<EventStore, "readStream" | "streamInfo" | "listStreams"> {
+export function createReads(options: ReadsOptions): Pick<EventStore, "readStream" | "streamInfo" | "listStreams"> {
   const { region, logger, homes } = options;
   const archive = guarded(options.archive);
   const readers = new Map<string, StreamReader>();

@@ -16,10 +16,9 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
   let holder: string | undefined;
 
   async function send(pending: Pending): Promise<void> {
-    const { request, priority } = pending;
-    while (!closing.signal.aborted) {
+    while (!closing.signal.aborted && !pending.settled) {
       try {
-        return pending.resolve(await forwarder.append(region, holder ?? "any", request, { priority }));
+        return pending.resolve(await forwarder.append(region, holder ?? "any", pending));
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         // Nobody heard it: a dead holder's lease runs out soon, and another one takes the shard.
@@ -39,16 +38,16 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     underWay.set(pending, sent);
   }
 
-  function count({ bytes, events }: Pending, sign: 1 | -1): void {
-    size.appends += sign;
+  function count({ parts, bytes, events }: Pending, sign: 1 | -1): void {
+    size.appends += sign * parts.length;
     size.bytes += sign * bytes;
-    size.events += sign * events.length;
+    size.events += sign * events;
   }
 
   return {
-    append: (request, given) =>
+    append: (pack, given) =>
       new Promise((resolve, reject) => {
-        start(new Pending(request, given, performance.now() + limits.appendWaitMs, resolve, reject));
+        start(new Pending(pack(), given, resolve, reject));
       }),
     takeBack: (appends) => appends.forEach(start),
     // All of them are: none is worse than another for a new id.

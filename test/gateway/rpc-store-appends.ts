@@ -3,14 +3,36 @@ import type { AppendResponse } from "../../store/gen/meridian/eventstore/v1/even
 import { toAppendMessage } from "../../store/messages.ts";
 import { parsePosition } from "../../store/position.ts";
 import type { RpcClient } from "./rpc-store.ts";
-import { storeErrorOf } from "./rpc-store-errors.ts";
+import { storeErrorFrom, storeErrorOf } from "./rpc-store-errors.ts";
 
-export function appendsOver(client: RpcClient, homeOf: EventStore["homeOf"]): Pick<EventStore, "append"> {
+type Appends = Pick<EventStore, "append" | "appendStreams" | "appendMany">;
+
+export function appendsOver(client: RpcClient, homeOf: EventStore["homeOf"]): Appends {
   return {
     async append(request, options = {}) {
       try {
-        const answer = await client.append(toAppendMessage(request), { signal: options.signal });
+        const answer = await client.append(toAppendMessage(request), options);
         return resultOf(answer, homeOf(request.stream, request.home));
+      } catch (error) {
+        throw storeErrorOf(error);
+      }
+    },
+    async appendStreams(requests, options = {}) {
+      try {
+        const { appends } = await client.appendStreams({ appends: requests.map(toAppendMessage) }, options);
+        return requests.map(({ stream, home }, at) => resultOf(appends[at]!, homeOf(stream, home)));
+      } catch (error) {
+        throw storeErrorOf(error);
+      }
+    },
+    async appendMany(requests, options = {}) {
+      try {
+        const { outcomes } = await client.appendMany({ appends: requests.map(toAppendMessage) }, options);
+        return requests.map(({ stream, home }, at) => {
+          const { outcome } = outcomes[at]!;
+          if (outcome.case === "appended") return resultOf(outcome.value, homeOf(stream, home));
+          return storeErrorFrom(outcome.value!);
+        });
       } catch (error) {
         throw storeErrorOf(error);
       }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/log/v1/forward.proto.
  */
 export const file_meridian_log_v1_forward: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tZXJpZGlhbi9sb2cvdjEvZm9yd2FyZC5wcm90bxIPbWVyaWRpYW4ubG9nLnYxIlQKDkZvcndhcmRSZXF1ZXN0Eg8KB3ZlcnNpb24YASABKA0SMQoHYXBwZW5kcxgCIAMoCzIgLm1lcmlkaWFuLmxvZy52MS5Gb3J3YXJkZWRBcHBlbmQiawoPRm9yd2FyZGVkQXBwZW5kEjUKBmFwcGVuZBgBIAEoCzIlLm1lcmlkaWFuLmV2ZW50c3RvcmUudjEuQXBwZW5kUmVxdWVzdBIPCgdkaWdlc3RzGAIgAygGEhAKCHByaW9yaXR5GAMgASgNIkQKD0ZvcndhcmRSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAubWVyaWRpYW4ubG9nLnYxLkZvcndhcmRlZFJlc3VsdCKhAgoPRm9yd2FyZGVkUmVzdWx0EhYKDmZpcnN0X3JldmlzaW9uGAEgASgEEhUKDWxhc3RfcmV2aXNpb24YAiABKAQSCwoDbG9nGAMgASgMEg0KBXNoYXJkGAQgASgNEhAKCHNlcXVlbmNlGAUgASgEEg0KBWluZGV4GAYgASgNEhAKCHJlcGVhdGVkGAcgASgIEhAKCHJlcGxpY2FzGAggASgNEg0KBWZzeW5jGAkgASgIEhIKCmVycm9yX2NvZGUYCiABKAkSFQoNZXJyb3JfbWVzc2FnZRgLIAEoCRIXCg9hY3R1YWxfcmV2aXNpb24YDCABKBISFgoOcmV0cnlfYWZ0ZXJfbXMYDSABKA0SEwoLZXJyb3JfZmllbGQYDiABKAliBnByb3RvMw", [file_meridian_eventstore_v1_eventstore]);
+  fileDesc("Ch1tZXJpZGlhbi9sb2cvdjEvZm9yd2FyZC5wcm90bxIPbWVyaWRpYW4ubG9nLnYxIlQKDkZvcndhcmRSZXF1ZXN0Eg8KB3ZlcnNpb24YASABKA0SMQoHYXBwZW5kcxgCIAMoCzIgLm1lcmlkaWFuLmxvZy52MS5Gb3J3YXJkZWRBcHBlbmQivwEKD0ZvcndhcmRlZEFwcGVuZBI1CgZhcHBlbmQYASABKAsyJS5tZXJpZGlhbi5ldmVudHN0b3JlLnYxLkFwcGVuZFJlcXVlc3QSDwoHZGlnZXN0cxgCIAMoBhIQCghwcmlvcml0eRgDIAEoDRIzCgRtb3JlGAQgAygLMiUubWVyaWRpYW4uZXZlbnRzdG9yZS52MS5BcHBlbmRSZXF1ZXN0EgwKBGVhY2gYBSABKAgSDwoHd2FpdF9tcxgGIAEoDSJECg9Gb3J3YXJkUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLm1lcmlkaWFuLmxvZy52MS5Gb3J3YXJkZWRSZXN1bHQiuwMKD0ZvcndhcmRlZFJlc3VsdBIWCg5maXJzdF9yZXZpc2lvbhgBIAEoBBIVCg1sYXN0X3JldmlzaW9uGAIgASgEEgsKA2xvZxgDIAEoDBINCgVzaGFyZBgEIAEoDRIQCghzZXF1ZW5jZRgFIAEoBBINCgVpbmRleBgGIAEoDRIQCghyZXBlYXRlZBgHIAEoCBIQCghyZXBsaWNhcxgIIAEoDRINCgVmc3luYxgJIAEoCBISCgplcnJvcl9jb2RlGAogASgJEhUKDWVycm9yX21lc3NhZ2UYCyABKAkSFwoPYWN0dWFsX3JldmlzaW9uGAwgASgSEhYKDnJldHJ5X2FmdGVyX21zGA0gASgNEhMKC2Vycm9yX2ZpZWxkGA4gASgJEi4KBG1vcmUYDyADKAsyIC5tZXJpZGlhbi5sb2cudjEuRm9yd2FyZGVkUmVzdWx0EhQKDGVycm9yX3N0cmVhbRgQIAEoCRIWCg5lcnJvcl9ldmVudF9pZBgRIAEoCRIhChRlcnJvcl9ldmVudF9yZXZpc2lvbhgSIAEoBEgAiAEBQhcKFV9lcnJvcl9ldmVudF9yZXZpc2lvbmIGcHJvdG8z", [file_meridian_eventstore_v1_eventstore]);
 
 /**
  * Appends that a process forwards to the owner of their shard.
@@ -23,7 +23,7 @@ export const file_meridian_log_v1_forward: GenFile = /*@__PURE__*/
  */
 export type ForwardRequest = Message<"meridian.log.v1.ForwardRequest"> & {
   /**
-   * Version of this format: 1.
+   * Version of this format: 1, or 2 where an append has `more`, which who knows only 1 would leave out.
    *
    * @generated from field: uint32 version = 1;
    */
@@ -52,7 +52,7 @@ export type ForwardedAppend = Message<"meridian.log.v1.ForwardedAppend"> & {
   append?: AppendRequest | undefined;
 
   /**
-   * Digest of each event, where it is not that of the event's own bytes.
+   * Digest of each event (of `append`, then of `more`), where it is not that of the event's own bytes.
    *
    * @generated from field: repeated fixed64 digests = 2;
    */
@@ -64,6 +64,27 @@ export type ForwardedAppend = Message<"meridian.log.v1.ForwardedAppend"> & {
    * @generated from field: uint32 priority = 3;
    */
   priority: number;
+
+  /**
+   * Further appends, recorded together with the first or not at all.
+   *
+   * @generated from field: repeated meridian.eventstore.v1.AppendRequest more = 4;
+   */
+  more: AppendRequest[];
+
+  /**
+   * True: not so; each is for itself, decided in this order where they are of one stream.
+   *
+   * @generated from field: bool each = 5;
+   */
+  each: boolean;
+
+  /**
+   * How long its caller still waits, in milliseconds; it is decided within this time or not at all. 0: not said.
+   *
+   * @generated from field: uint32 wait_ms = 6;
+   */
+  waitMs: number;
 };
 
 /**
@@ -173,6 +194,32 @@ export type ForwardedResult = Message<"meridian.log.v1.ForwardedResult"> & {
    * @generated from field: string error_field = 14;
    */
   errorField: string;
+
+  /**
+   * Outcomes of `more`, in order. None: the error is of all of them.
+   *
+   * @generated from field: repeated meridian.log.v1.ForwardedResult more = 15;
+   */
+  more: ForwardedResult[];
+
+  /**
+   * Of a refusal: which stream.
+   *
+   * @generated from field: string error_stream = 16;
+   */
+  errorStream: string;
+
+  /**
+   * Of an event id that is taken: the id, and the revision recorded under it.
+   *
+   * @generated from field: string error_event_id = 17;
+   */
+  errorEventId: string;
+
+  /**
+   * @generated from field: optional uint64 error_event_revision = 18;
+   */
+  errorEventRevision?: bigint | undefined;
 };
 
 /**
