@@ -24,8 +24,8 @@ async function serveCall(handler: UniversalHandler, request: Request): Promise<R
     url: request.url,
     header: request.headers,
     body: readAll(request),
-    // A unary call is carried through, whoever still listens: it may have been recorded.
-    signal: gone?.signal ?? never,
+    // Of a unary call: aborted when its client has gone. An append that was not decided by then is withdrawn.
+    signal: gone?.signal ?? request.signal,
   });
   const init = { status: answer.status, headers: answer.header };
   if (answer.body === undefined) return new Response(null, init);
@@ -34,8 +34,6 @@ async function serveCall(handler: UniversalHandler, request: Request): Promise<R
   for await (const part of answer.body) parts.push(part);
   return new Response(parts.length === 1 ? (parts[0] as BodyInit) : Buffer.concat(parts), init);
 }
-
-const never = new AbortController().signal;
 
 /** In one piece where the length is known and allowed; else as it comes, and connect stops at its limit. */
 async function* readAll(request: Request): AsyncIterable<Uint8Array> {

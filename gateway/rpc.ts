@@ -100,13 +100,28 @@ export function rpcSettings(options: RpcOptions) {
 function mapErrors(logger: Logger): Interceptor {
   return (next) => async (request) => {
     try {
-      const response = await next(request);
+      const answer = next(request);
+      const response = await (limited(request) ? inTime(answer, request.signal) : answer);
       if (!response.stream) return response;
       return { ...response, message: mapped(response.message, request.signal, logger) };
     } catch (error) {
       throw connectErrorOf(reason(error, request.signal), logger);
     }
   };
+}
+
+/** Its client waits only so long for its one answer. */
+function limited({ stream, header }: Parameters<Parameters<Interceptor>[0]>[0]): boolean {
+  return !stream && (header.has("connect-timeout-ms") || header.has("grpc-timeout"));
+}
+
+/** Rejects when the signal aborts, however long the answer still takes. */
+function inTime<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
+  return Promise.race([answer, promise]);
 }
 
 async function* mapped<T>(messages: AsyncIterable<T>, signal: AbortSignal, logger: Logger): AsyncIterable<T> {

@@ -293,7 +293,7 @@ export const AppendStreamsResponseSchema: GenMessage<AppendStreamsResponse> = /*
  */
 export type AppendManyRequest = Message<"meridian.eventstore.v1.AppendManyRequest"> & {
   /**
-   * 1 to 1,000, decided in this order where they are of one stream.
+   * 1 to 1,000, decided in this order where they are of one stream; 8 MiB at most as a message.
    *
    * @generated from field: repeated meridian.eventstore.v1.AppendRequest appends = 1;
    */
@@ -343,7 +343,8 @@ export type AppendOutcome = Message<"meridian.eventstore.v1.AppendOutcome"> & {
     case: "appended";
   } | {
     /**
-     * It was refused, or what became of it is not known: the problem says which. It spoils none of the others.
+     * It was refused, or what became of it is not known: the problem says which. It spoils none of the others. Pointers in it
+     * point into the append that it answers.
      *
      * @generated from field: meridian.eventstore.v1.Problem problem = 2;
      */
@@ -1205,6 +1206,11 @@ export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
 export const EventStore: GenService<{
   /**
    * Appends events to one stream, all or none. Repeating it with the same event ids answers what the first one answered.
+   * FAILED_PRECONDITION: the stream is not as expected. ALREADY_EXISTS: an event id is taken by another event. Both with a
+   * Problem that says what is there.
+   * A deadline that passes, or a connection that closes, withdraws an append of any kind that was not decided by then; what
+   * was accepted is recorded all the same. DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE and a lost connection leave open which
+   * it was: repeat it with the same event ids.
    *
    * @generated from rpc meridian.eventstore.v1.EventStore.Append
    */
@@ -1214,7 +1220,9 @@ export const EventStore: GenService<{
     output: typeof AppendResponseSchema;
   },
   /**
-   * Appends to several streams of one shard, all or none: streams with the same key in braces are of one shard.
+   * Appends to several streams of one shard, all or none: streams with the same key in braces are of one shard, such as
+   * cart-{7} and stock-{7}. INVALID_ARGUMENT: they are not of one shard; the Problem says which is where. Repeated as a whole
+   * it is answered as the first time; where only a part was recorded before, ALREADY_EXISTS, and nothing is written.
    *
    * @generated from rpc meridian.eventstore.v1.EventStore.AppendStreams
    */

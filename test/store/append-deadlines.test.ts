@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { AppendOptions } from "../../store/event-store.ts";
+import { eventually } from "../mesh/eventually.ts";
+import { type NatsServer, startNats } from "../mesh/server.ts";
+import { idsOf, refusal } from "./conformance-calls.ts";
+import { createHeldLog } from "./held-log.ts";
+import { event, openRegion } from "./region.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNats();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const oneShard = { shards: 1, bytesMax: 50 << 20 };
+
+/** An owner whose batch is on its way, behind which the next appends wait. */
+async function openHeld() {
+  await using stack = new AsyncDisposableStack();
+  const region = stack.use(await openRegion(server.url, oneShard));
+  const log = createHeldLog();
+  const owner = stack.use(await region.process({ wrap: log.wrap }));
+  const put = (id: string, options?: AppendOptions, { store } = owner) =>
+    store.append({ stream: "note-1", expected: "any", events: [event(id)] }, options);
+  await put("first");
+  log.hold();
+  const opened = stack.move();
+  return {
+    region,
+    owner,
+    log,
+    put,
+    ids: async () => idsOf(await Array.fromAsync(owner.store.readStream("note-1"))),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+test("given up before it is decided it is never recorded; given up under way it is", async () => {
+  await using held = await openHeld();
+  const stop = new AbortController();
+  const flying = refusal(held.put("flying", { signal: stop.signal }));
+  await eventually("the batch is on its way", () => held.log.waiting() === 1);
+  const waiting = refusal(held.put("waiting", { signal: stop.signal }));
+  const staying = held.put("staying");
+  const several = [{ stream: "note-2", expected: "any", events: [event("x")] }] as const;
+  const many = refusal(held.owner.store.appendMany(several, { signal: stop.signal }));
+  const together = refusal(held.owner.store.appendStreams(several, { signal: stop.signal }));
+  await Bun.sleep(5);
+  const begun = performance.now();
+  stop.abort();
+  expect(await flying).toMatchObject({ code: "cancelled", message: expect.stringContaining("under way") });
+  expect(await waiting).toMatchObject({ code: "cancelled", message: expect.stringContaining("nothing was recorded") });
+  expect([(await many).code, (await together).code]).toEqual(["cancelled", "cancelled"]);
+  expect(performance.now() - begun).toBeLessThan(500);
+  held.log.release();
+  expect(await staying).toMatchObject({ firstRevision: 2 });
+  expect(await held.ids()).toEqual(["first", "flying", "staying"]);
+  expect(await held.put("flying")).toMatchObject({ repeated: true, firstRevision: 1 });
+  expect((await refusal(Array.fromAsync(held.owner.store.readStream("note-2")))).code).toBe("not-found");
+});
+
+test("given up from the first it is refused at once", async () => {
+  await using held = await openHeld();
+  const refused = await refusal(held.put("never", { signal: AbortSignal.abort() }));
+  expect(refused.code).toBe("cancelled");
+  held.log.release();
+  expect(await held.put("next")).toMatchObject({ firstRevision: 1 });
+});
+
+test("its time goes with it to the process that decides it", async () => {
+  await using held = await openHeld();
+  await using sender = await held.region.process();
+  const flying = held.put("flying");
+  await eventually("the batch is on its way", () => held.log.waiting() === 1);
+  const waiting = refusal(held.put("waiting", { timeoutMs: 300 }, sender));
+  const staying = held.put("staying", {}, sender);
+  await eventually("both have been sent on", () => Number(Object(status(held.owner.store)).queued) === 2);
+  await Bun.sleep(400);
+  held.log.release();
+  expect(await waiting).toMatchObject({
+    code: "unavailable",
+    message: expect.stringContaining("nothing was recorded"),
+  });
+  await flying;
+  expect(await staying).toMatchObject({ firstRevision: 2 });
+  expect(await held.ids()).toEqual(["first", "flying", "staying"]);
+});
+
+const status = (store: { status(): Record<string, readonly object[]> }) => Object.values(store.status())[0]![0];
+
+test("a signal that outlives the append keeps nothing of it", async () => {
+  await using held = await openHeld();
+  held.log.release();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...given: Parameters<typeof add>) => {
+    listeners++;
+    add(...given);
+  };
+  signal.removeEventListener = (...given: Parameters<typeof remove>) => {
+    listeners--;
+    remove(...given);
+  };
+  await held.put("second", { signal });
+  const stale = { stream: "note-1", expected: 99, events: [event("third")] };
+  await refusal(held.owner.store.append(stale, { signal }));
+  expect(listeners).toBe(0);
+});
