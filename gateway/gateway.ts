@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly tokens: { readonly publicKey: string };
   ready(): Readiness;
   readonly logger: Logger;
+  /** Other than that of limits.ts. */
+  readonly stalledMs?: number;
   /** Whom a call without a token acts as on the open listener; absent: there is none. */
   readonly openTenant?: string;
 }

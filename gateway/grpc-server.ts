@@ -5,18 +5,31 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
   type Http2Session,
+  type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { RequestListener } from "./gateway.ts";
-import { destroyMs, drainMs, headerPairsMax, sessionStreamsMax, sessionsMax } from "./limits.ts";
+import {
+  destroyMs,
+  drainMs,
+  headerPairsMax,
+  pingMs,
+  sessionStreamsMax,
+  sessionsMax,
+  socketBytesMax,
+  socketPollMs,
+  stalledMs,
+} from "./limits.ts";
 import { once, type RunningServer } from "./server.ts";
-import { within } from "./wait.ts";
+import { after, within } from "./wait.ts";
 
 export interface GrpcOptions {
   readonly listener: RequestListener;
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Other than that of limits.ts. */
+  readonly stalledMs?: number;
 }
 
 /** h2c with trailers, as gRPC needs it. Rejects when the port is taken. */
@@ -26,6 +39,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
     { settings: { maxConcurrentStreams: sessionStreamsMax }, maxHeaderListPairs: headerPairsMax },
     (request, response) => {
       closeUnread(request, response);
+      holdBack(request, response, options.stalledMs ?? stalledMs);
       options.listener(request, response);
     },
   );
@@ -62,4 +76,49 @@ function closeUnread(request: Http2ServerRequest, response: Http2ServerResponse)
     if (!request.readableEnded) setImmediate(() => request.stream.close(constants.NGHTTP2_NO_ERROR));
     return response;
   };
+}
+
+/**
+ * An answer is written as fast as its client takes it. Bun holds the writer back by the client's window and by the socket;
+ * Deno by the window alone, and keeps in memory what the socket does not take: there it is asked how much that is. A client
+ * that takes nothing for `ms` is cut off: on Bun a connection that is stuck does not notice that its other end is gone.
+ */
+function holdBack(request: Http2ServerRequest, response: Http2ServerResponse, ms: number): void {
+  const write = response.write.bind(response) as (...given: unknown[]) => boolean;
+  const { stream } = request;
+  let moved = () => {};
+  /** False: it is written later, and a drain says so. */
+  const offer = (given: unknown[]): boolean => {
+    if (backlog(stream) <= socketBytesMax) return write(...given);
+    after(socketPollMs, () => {
+      if (!stream.closed && offer(given)) response.emit("drain");
+    });
+    return false;
+  };
+  response.write = (...given: unknown[]) => {
+    moved();
+    const flushed = offer(given);
+    if (!flushed) moved = after(ms, () => cut(stream));
+    return flushed;
+  };
+  response.on("drain", () => moved());
+  stream.once("close", () => {
+    moved();
+    // Who waits for a drain would wait for ever: on Bun nothing tells it that the stream is gone.
+    if (response.listenerCount("error") > 0) response.emit("error", streamGone());
+  });
+}
+
+const backlog = ({ session }: ServerHttp2Stream): number => session?.socket?.writableLength ?? 0;
+
+/** The code by which connect knows that nobody is there to be told of it. */
+const streamGone = () => Object.assign(new Error("the client is gone"), { code: "ERR_STREAM_DESTROYED" });
+
+/** The stream; and the whole connection, when it does not answer a ping either. */
+function cut(stream: ServerHttp2Stream): void {
+  const { session } = stream;
+  stream.close(constants.NGHTTP2_CANCEL);
+  if (session === undefined || session.destroyed) return;
+  const alive = after(pingMs, () => session.destroy());
+  if (!session.ping(alive)) session.destroy();
 }

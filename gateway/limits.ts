@@ -53,6 +53,16 @@ export const sessionsMax = 2_048;
 /** An HTTP/1.1 connection on which nothing moves; streams of events are excepted. */
 export const idleTimeoutS = 60;
 /**
+ * A stream of answers whose client takes nothing of what was sent: longer than the 30 s after which the event store ends
+ * a slow subscriber, so that one who reads on by then is told where to resume.
+ */
+export const stalledMs = 60_000;
+/** What may wait for an HTTP/2 connection's socket before its calls' answers are held back, and how often that is looked at. */
+export const socketBytesMax = 1 << 20;
+export const socketPollMs = 20;
+/** A connection that does not answer a ping within it is gone: its client reads nothing at all. */
+export const pingMs = 5_000;
+/**
  * A stop waits this long for requests under way, on all listeners at once, then closes their connections. A third of the
  * 9 s that a process has to stop: the workers and the shards' owners behind the gateway need theirs.
  */

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "../store/event-store.ts";
 import { type Problem as ProblemMessage, ProblemSchema } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import { problemTable } from "./problem-table.ts";
@@ -16,6 +16,11 @@ function connectErrorFrom(problem: Problem): ConnectError {
   const value = problemMessage(problem);
   const { code } = problemTable[problem.code];
   return new ConnectError(problem.detail, code, problemHeaders(problem), [{ desc: ProblemSchema, value }]);
+}
+
+/** Why a call ends whose client takes nothing of its answer. */
+export function stalled(ms: number): ConnectError {
+  return new ConnectError(`the client took nothing for ${ms} ms`, Code.ResourceExhausted);
 }
 
 /** The problem document as a message: of a refused call, or of one append of many. */

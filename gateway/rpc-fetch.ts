@@ -1,8 +1,10 @@
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Hono } from "hono";
-import { messageBytesMax } from "./limits.ts";
+import { messageBytesMax, stalledMs } from "./limits.ts";
 import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
+import { stalled } from "./rpc-errors.ts";
+import { after } from "./wait.ts";
 
 /**
  * Connect and gRPC-Web on `fetch`. gRPC needs trailers, which no `fetch` server sends: see serveGrpc.
@@ -13,10 +15,11 @@ import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
 export function mountRpc(app: Hono, options: RpcOptions): void {
   const router = createConnectRouter({ ...rpcSettings(options), grpc: false });
   rpcRoutes(options)(router);
-  for (const handler of router.handlers) app.all(handler.requestPath, (context) => serveCall(handler, context.req.raw));
+  for (const handler of router.handlers)
+    app.all(handler.requestPath, (context) => serveCall(handler, context.req.raw, options.stalledMs ?? stalledMs));
 }
 
-async function serveCall(handler: UniversalHandler, request: Request): Promise<Response> {
+async function serveCall(handler: UniversalHandler, request: Request, stalledMs: number): Promise<Response> {
   const gone = handler.method.methodKind === "unary" ? undefined : new AbortController();
   const answer = await handler({
     httpVersion: "1.1",
@@ -29,7 +32,7 @@ async function serveCall(handler: UniversalHandler, request: Request): Promise<R
   });
   const init = { status: answer.status, headers: answer.header };
   if (answer.body === undefined) return new Response(null, init);
-  if (gone !== undefined) return new Response(toStream(answer.body, gone), init);
+  if (gone !== undefined) return new Response(toStream(answer.body, gone, stalledMs), init);
   const parts: Uint8Array[] = [];
   for await (const part of answer.body) parts.push(part);
   return new Response(parts.length === 1 ? (parts[0] as BodyInit) : Buffer.concat(parts), init);
@@ -42,16 +45,33 @@ async function* readAll(request: Request): AsyncIterable<Uint8Array> {
   else if (request.body !== null) yield* request.body;
 }
 
-/** Pulls no faster than the client reads; a client that goes away aborts `gone`, and with it what the call waits for. */
-function toStream(body: AsyncIterable<Uint8Array>, gone: AbortController): ReadableStream<Uint8Array> {
+/**
+ * Pulls no faster than the client reads: one part waits here, beside what the sockets' buffers take (4 MB, measured on
+ * Linux). A client that goes away aborts `gone`, and with it what the call waits for; so does one that takes nothing for
+ * `stalledMs`, whose connection is cut.
+ */
+function toStream(
+  body: AsyncIterable<Uint8Array>,
+  gone: AbortController,
+  stalledMs: number,
+): ReadableStream<Uint8Array> {
   const parts = body[Symbol.asyncIterator]();
+  let taken = () => {};
   return new ReadableStream({
     async pull(controller) {
+      taken();
       const part = await parts.next();
-      if (part.done === true) controller.close();
-      else controller.enqueue(part.value);
+      if (part.done === true) return controller.close();
+      controller.enqueue(part.value);
+      taken = after(stalledMs, () => {
+        const reason = stalled(stalledMs);
+        gone.abort(reason);
+        controller.error(reason);
+        void parts.return?.();
+      });
     },
     async cancel(reason) {
+      taken();
       gone.abort(reason);
       await parts.return?.();
     },

@@ -24,6 +24,8 @@ export interface RpcOptions {
   readonly region: string;
   readonly ready: () => boolean;
   readonly logger: Logger;
+  /** Other than that of limits.ts. */
+  readonly stalledMs?: number;
   /** Ends the streams. */
   readonly signal: AbortSignal;
 }

@@ -11,6 +11,12 @@ export async function within(work: Promise<unknown>, timeoutMs: number): Promise
   return done;
 }
 
+/** Calls `action` once after `ms`; the answer cancels it. */
+export function after(ms: number, action: () => void): () => void {
+  const timer = setTimeout(action, ms);
+  return () => clearTimeout(timer);
+}
+
 /** Ends early, and quietly, when `signal` aborts. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

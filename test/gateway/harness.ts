@@ -72,9 +72,12 @@ function recordTo(lines: LogLine[]): Logger {
 }
 
 /** The harness on sockets of its own. */
-export async function listen(harness: Harness): Promise<{ http: string; grpc: string } & AsyncDisposable> {
+export async function listen(
+  harness: Harness,
+  options: { stalledMs?: number } = {},
+): Promise<{ http: string; grpc: string } & AsyncDisposable> {
   const http = serveHttp({ fetch: harness.gateway.fetch, host: "127.0.0.1", port: 0 });
-  const grpc = await serveGrpc({ listener: harness.gateway.grpc, host: "127.0.0.1", port: 0 });
+  const grpc = await serveGrpc({ listener: harness.gateway.grpc, host: "127.0.0.1", port: 0, ...options });
   return {
     http: `http://127.0.0.1:${http.port}`,
     grpc: `http://127.0.0.1:${grpc.port}`,
