@@ -146,12 +146,12 @@ function newSession(): Session {
 }
 
 /**
- * Where a log ends now. First the whole log, then each shard: no message of a shard lies between the two, so that a reader
- * which begins behind the first misses nothing, whatever is written meanwhile.
+ * Where a tail may begin: behind every message that one of these questions has seen. What was written between them lies
+ * before that, where each subscriber reads by itself; a message that a shard got meanwhile is found as a gap in its chain.
  */
 async function standing(log: Log): Promise<{ from: number; after: readonly number[] }> {
   const { lastSequence } = await log.state();
   const shards = Array.from({ length: log.shards }, (_, shard) => shard);
   const after = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));
-  return { from: lastSequence + 1, after };
+  return { from: Math.max(lastSequence, ...after) + 1, after };
 }

@@ -119,6 +119,34 @@ test("nothing is missed and nothing comes twice while many join at every moment 
   for (const one of all) expect(one.ids().sort()).toEqual(written.toSorted());
 });
 
+test("what is recorded while the shared tail looks where it is to begin is neither missed nor given twice", async () => {
+  await using region = await openRegion(server.url);
+  await using writer = await region.process();
+  await add(writer.store, "b-1", "e0");
+  let added = 0;
+  const wrap = (log: Log): Log => ({
+    ...log,
+    async state() {
+      const state = await log.state();
+      // Streams of several shards, one after the other.
+      if (added < 12) await add(writer.store, `b-${++added}`, `e${added}`);
+      return state;
+    },
+    async lastMessage(shard) {
+      const last = await log.lastMessage(shard);
+      if (added < 12) await add(writer.store, `b-${++added}`, `e${added}`);
+      return last;
+    },
+  });
+  await using process = await region.process({ wrap });
+  await using one = follow(process.store);
+  await eventually("it has caught up", () => one.said("caught-up") === 1);
+  await add(writer.store, "b-1", "last");
+  await eventually("the last one has come", () => one.ids().includes("last"));
+  const expected = [...Array.from({ length: added + 1 }, (_, i) => `e${i}`), "last"];
+  expect(one.ids().toSorted()).toEqual(expected.toSorted());
+});
+
 test("one that is slow falls behind, says so, reads on by itself, and catches up again without a gap or a double", async () => {
   await using region = await openRegion(server.url);
   await using process = await region.process({ subscriptions: { windowBytesMax: 500_000 } });
