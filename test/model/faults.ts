@@ -1,0 +1,105 @@
+import type { NatsServer } from "../mesh/server.ts";
+import { startProxy } from "../store/proxy.ts";
+import type { TestProcess, TestRegion } from "../store/region.ts";
+import type { Random } from "./random.ts";
+
+/** One of the region's processes, which is killed, stopped and started again; between it and the broker stands a proxy. */
+export interface Slot {
+  readonly proxy: Awaited<ReturnType<typeof startProxy>>;
+  process: TestProcess | undefined;
+}
+
+/** Short, so that owners change often. */
+const leases = { ttlMs: 1_500, renewMs: 300, marginMs: 200 };
+
+export async function startSlot(region: TestRegion, port: number): Promise<Slot> {
+  const proxy = await startProxy(port);
+  return { proxy, process: await region.process({ url: proxy.url, leases }) };
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Does harm until told to stop, and leaves everything whole. Answers what it did. */
+export async function doHarm(
+  random: Random,
+  world: {
+    readonly region: TestRegion;
+    readonly server: NatsServer;
+    readonly slots: readonly Slot[];
+    readonly stop: AbortSignal;
+  },
+): Promise<string[]> {
+  const { region, server, slots, stop } = world;
+  const done: string[] = [];
+  const revive = async (slot: Slot) => {
+    await pause(random.below(1_200));
+    slot.process = await region.process({ url: slot.proxy.url, leases });
+  };
+  const harms: Record<string, (slot: Slot) => Promise<void>> = {
+    async kill(slot) {
+      const { process } = slot;
+      slot.process = undefined;
+      await process?.kill();
+      await revive(slot);
+    },
+    async stop(slot) {
+      const { process } = slot;
+      slot.process = undefined;
+      await process?.[Symbol.asyncDispose]();
+      await revive(slot);
+    },
+    async cut(slot) {
+      slot.proxy.cut();
+    },
+    /** What the broker answers is lost, then the connection. */
+    async deafen(slot) {
+      slot.proxy.swallow = true;
+      await pause(50 + random.below(600));
+      slot.proxy.swallow = false;
+      slot.proxy.cut();
+    },
+    /** Longer than a lease lasts: the owner is replaced while it still lives. */
+    async isolate(slot) {
+      slot.proxy.swallow = true;
+      await pause(2_500);
+      slot.proxy.swallow = false;
+      slot.proxy.cut();
+    },
+    async pauseArchive() {
+      region.archive.pause();
+      await pause(random.below(1_500));
+      region.archive.resume();
+    },
+    async archiveAway() {
+      region.archive.away = true;
+      await pause(random.below(800));
+      region.archive.away = false;
+    },
+    async killBroker() {
+      await server.kill("SIGKILL");
+      await pause(random.below(300));
+      await server.restart();
+    },
+  };
+  const names = [
+    "kill",
+    "kill",
+    "stop",
+    "stop",
+    "cut",
+    "deafen",
+    "deafen",
+    "isolate",
+    "pauseArchive",
+    "archiveAway",
+    "killBroker",
+  ];
+  while (!stop.aborted) {
+    const slot = random.pick(slots);
+    const name = random.pick(names);
+    done.push(name);
+    await harms[name]!(slot);
+    await pause(random.below(500));
+  }
+  return done;
+}

@@ -1,0 +1,129 @@
+import { createChain } from "../../store/chain.ts";
+import type { Position } from "../../store/position.ts";
+import { startNats } from "../mesh/server.ts";
+import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
+import { startClients } from "./clients.ts";
+import { doHarm, type Slot, startSlot } from "./faults.ts";
+import { faultsOf, type Recorded } from "./history.ts";
+import { createRandom } from "./random.ts";
+
+export interface Outcome {
+  /** Empty: nothing that the store answered was wrong. */
+  readonly faults: readonly string[];
+  readonly harms: readonly string[];
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+/**
+ * Several clients do random things to three processes of a region while they and what they need are harmed at random;
+ * afterwards the whole log is read back, and every answer is held against it. The seed gives the order of everything that
+ * is decided here; real servers and timers take part, so a run with the same seed is alike, not the same.
+ */
+export async function runModel(seed: number, seconds: number): Promise<Outcome> {
+  await using server = await startNats({ storage: "4GB" });
+  await using region = await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 });
+  await using stack = new AsyncDisposableStack();
+  const slots: Slot[] = [];
+  for (let at = 0; at < 3; at++) {
+    const slot = await startSlot(region, server.port);
+    slots.push(slot);
+    stack.defer(async () => {
+      await slot.process?.[Symbol.asyncDispose]();
+      await slot.proxy[Symbol.asyncDispose]();
+    });
+  }
+  // One process is never harmed by name, so that there is always somebody to ask.
+  const steady = stack.use(await region.process({ leases: { ttlMs: 1_500, renewMs: 300, marginMs: 200 } }));
+  const processes = () => [steady, ...slots.flatMap(({ process }) => process ?? [])];
+  const stop = new AbortController();
+  const clients = startClients({
+    lanes: 8,
+    random: (lane) => createRandom(seed * 1_000 + lane),
+    processes,
+    untilMs: performance.now() + seconds * 1_000,
+  });
+  const watching = new AbortController();
+  const watchers = [0, 1].map((number) => watch(createRandom(seed * 1_000 + 500 + number), processes, watching.signal));
+  const harming = doHarm(createRandom(seed), { region, server, slots, stop: stop.signal });
+  await clients.done;
+  stop.abort();
+  const harms = await harming;
+  const log = await readLog(region);
+  for (const watcher of watchers) await watcher.reached(log.events.length);
+  watching.abort();
+  const subscriptions = await Promise.all(watchers.map(({ seen }) => seen));
+  const { attempts, reads } = clients;
+  const faults = [...log.faults, ...faultsOf(log.events, { attempts, reads, subscriptions })];
+  const counts: Record<string, number> = { events: log.events.length, reads: reads.length };
+  for (const { outcome } of attempts) {
+    const kind = outcome.kind === "recorded" && outcome.repeated ? "repeated" : outcome.kind;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return { faults, harms, counts };
+}
+
+interface Watcher {
+  /** Waits until so many events have come, for a while. */
+  reached(events: number): Promise<void>;
+  readonly seen: Promise<readonly Recorded[]>;
+}
+
+/** Follows everything; goes over to another process now and then, and resumes where it was. */
+function watch(
+  random: ReturnType<typeof createRandom>,
+  processes: () => readonly TestProcess[],
+  signal: AbortSignal,
+): Watcher {
+  const seen: Recorded[] = [];
+  const places = new Map<number, Position>();
+  async function follow(): Promise<void> {
+    const turn = new AbortController();
+    const timer = setTimeout(() => turn.abort(), 500 + random.below(2_500));
+    const both = AbortSignal.any([turn.signal, signal]);
+    try {
+      const { store } = random.pick(processes());
+      for await (const notice of store.subscribe({ from: [...places.values()], signal: both })) {
+        if (notice.kind !== "event") continue;
+        const { stream, id, revision, position } = notice.event;
+        seen.push({ stream, id, revision, shard: position.shard, sequence: position.sequence });
+        places.set(position.shard, position);
+      }
+    } catch {
+      // The process or the broker went away: it resumes elsewhere.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+  return {
+    async reached(events) {
+      const end = performance.now() + 20_000;
+      while (seen.length < events && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    seen: (async () => {
+      while (!signal.aborted) await follow();
+      return seen;
+    })(),
+  };
+}
+
+/** The whole log through the chain, shard by shard. */
+async function readLog({ log }: TestRegion): Promise<{ events: Recorded[]; faults: string[] }> {
+  const events: Recorded[] = [];
+  const faults: string[] = [];
+  for (let shard = 0; shard < log.shards; shard++) {
+    const last = await log.lastMessage(shard);
+    if (last === undefined) continue;
+    const chain = createChain(log.identity, shard, 0);
+    for await (const message of log.read(shard, { from: 1, to: last.sequence })) {
+      const next = chain.next(message);
+      if (!("batch" in next)) faults.push(`message ${message.sequence} is not in the chain: ${next.stray}`);
+      else {
+        const { sequence } = message;
+        for (const { stream, id, revision } of next.batch.events)
+          events.push({ stream, id, revision, shard, sequence });
+      }
+    }
+  }
+  return { events, faults };
+}
