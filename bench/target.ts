@@ -61,6 +61,7 @@ function immediateStore(): EventStore {
     appendStreams: () => Promise.reject(new Error("not measured")),
     appendMany: () => Promise.reject(new Error("not measured")),
     async *readStream() {},
+    readLog: unasked,
     streamInfo: unasked,
     listStreams: unasked,
     async *subscribe() {},

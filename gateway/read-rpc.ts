@@ -1,4 +1,6 @@
+import type { LogItem } from "../store/event-store.ts";
 import { safeNumber } from "../store/messages.ts";
+import { formatPosition } from "../store/position.ts";
 import { readBackwards, readHome, toEvent, toPositions, toSummary } from "./event-messages.ts";
 import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";
 
@@ -16,6 +18,22 @@ export function readCalls(callerOf: CallerOf) {
         signal: context.signal,
       });
       for await (const event of events) yield { event: toEvent(event) };
+    },
+    async *readLog(request, context) {
+      const caller = callerOf(context);
+      const items = caller.services.store.readLog({
+        log: said(request.log),
+        home: readHome(request.home, caller),
+        allHomes: request.allHomes,
+        backwards: readBackwards(request.direction),
+        after: toPositions(request.after?.positions ?? [], "after/positions"),
+        limit: request.limit === 0n ? undefined : safeNumber(request.limit, "limit"),
+        categories: request.categories,
+        streamPrefix: said(request.streamPrefix),
+        types: request.types,
+        signal: context.signal,
+      });
+      for await (const item of items) yield { item: toLogItem(item) };
     },
     async streamInfo(request, context) {
       const caller = callerOf(context);
@@ -38,3 +56,8 @@ export function readCalls(callerOf: CallerOf) {
 }
 
 const said = (text: string): string | undefined => (text === "" ? undefined : text);
+
+function toLogItem(item: LogItem) {
+  if (item.kind === "event") return { case: "event" as const, value: toEvent(item.event) };
+  return { case: "checkpoint" as const, value: { positions: item.positions.map(formatPosition) } };
+}

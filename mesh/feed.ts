@@ -135,21 +135,22 @@ export function createTrouble(c: Connection, stream: string, signal: AbortSignal
 }
 
 /**
- * Messages of one subject with from <= sequence <= to, in order. At the end of what the server has, but before `to`, it
+ * Messages of one subject, or of all, with from <= sequence <= to, in order. At the end of what the server has, but before `to`, it
  * opens again for a while (a new leader may lag behind), then rejects with MeshError "not-found".
  */
 export async function* readRange(
   c: Connection,
-  o: { stream: string; filter: string; from: number; to: number; signal?: AbortSignal },
+  o: { stream: string; filter?: string; from: number; to: number; signal?: AbortSignal },
 ): AsyncGenerator<StoredMessage, void> {
   const giveUp = new AbortController();
   const signal = o.signal === undefined ? giveUp.signal : AbortSignal.any([o.signal, giveUp.signal]);
+  const what = o.filter ?? o.stream;
   let next = Math.max(1, o.from);
   let progress = monotonicMs();
   let last: unknown;
   try {
     while (next <= o.to) {
-      if (o.signal?.aborted) throw new MeshError("closed", `reading ${o.filter} was given up by its caller`);
+      if (o.signal?.aborted) throw new MeshError("closed", `reading ${what} was given up by its caller`);
       const before = next;
       try {
         for await (const message of readOnce(c, { ...o, from: next, signal })) {
@@ -162,7 +163,7 @@ export async function* readRange(
       }
       if (next > before) progress = monotonicMs();
       if (monotonicMs() - progress > limits.readPatienceMs) {
-        const text = `${o.filter} cannot be read up to ${o.to}: nothing after ${next - 1} within ${limits.readPatienceMs} ms`;
+        const text = `${what} cannot be read up to ${o.to}: nothing after ${next - 1} within ${limits.readPatienceMs} ms`;
         throw new MeshError(last instanceof MeshError ? last.code : "not-found", text, { cause: last });
       }
       await sleep(limits.reopenMsMin, signal);
@@ -175,7 +176,7 @@ export async function* readRange(
 /** What is there now, from one consumer; rejects when it is interrupted, ends when nothing more waits. */
 async function* readOnce(
   c: Connection,
-  o: { stream: string; filter: string; from: number; signal: AbortSignal },
+  o: { stream: string; filter?: string; from: number; signal: AbortSignal },
 ): AsyncGenerator<StoredMessage, void> {
   const { consumer, pending } = await openEphemeral(c, o, o.signal);
   if (pending === 0) return;
@@ -183,7 +184,8 @@ async function* readOnce(
   try {
     for (;;) {
       const result = await source.next();
-      if (result.done) throw new MeshError("timeout", `reading ${o.filter} was interrupted: ${result.value}`);
+      if (result.done)
+        throw new MeshError("timeout", `reading ${o.filter ?? o.stream} was interrupted: ${result.value}`);
       if (result.value.message.sequence >= o.from) yield result.value.message;
       if (result.value.pending === 0) return;
     }

@@ -44,6 +44,7 @@ export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
       getMessage(c, stream, { seq: sequence + 1, next_by_subj: subjectOf(shard) }),
     message: (sequence) => directGet(c, stream, sequence),
     read: (shard, range) => readRange(c, { stream, filter: subjectOf(shard), ...range }),
+    readAll: (range) => readRange(c, { stream, ...range }),
     follow: (options) => follow(c, stream, options),
     state: () => logState(c, stream),
   };

@@ -68,6 +68,8 @@ export interface Log {
   message(sequence: number): Promise<StoredMessage | undefined>;
   /** A shard's messages with from <= sequence <= to, in order; ends there. Fails (MeshError) when it cannot reach `to`. */
   read(shard: number, range: { from: number; to: number; signal?: AbortSignal }): AsyncIterable<StoredMessage>;
+  /** The messages of every shard with from <= sequence <= to, in the order of the stream; otherwise as read(). */
+  readAll(range: { from: number; to: number; signal?: AbortSignal }): AsyncIterable<StoredMessage>;
   /**
    * Every message of every shard from stream sequence `from` on, in order, then live until `signal` aborts.
    * Survives reconnects and restarts of the server without a gap or a double. Ends quietly when aborted.

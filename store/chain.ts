@@ -19,12 +19,12 @@ export interface Chain {
   next(message: StoredMessage): { batch: Batch } | { stray: string };
 }
 
-/** A chain after the batch at `after` (0: from the first message on). */
-export function createChain(identity: Uint8Array, shard: number, after: number): Chain {
+/** A chain after the batch at `after` (0: from the first message on), of whose epoch it goes on where that is known. */
+export function createChain(identity: Uint8Array, shard: number, after: number, begun?: number): Chain {
   let accepted = after;
   let seen = after;
   // Unknown after a checkpoint: the fence alone proves the next batch, which tells the epoch.
-  let epoch: number | undefined;
+  let epoch = begun;
 
   function judge(batch: Batch): string | undefined {
     if (Buffer.compare(batch.log, identity) !== 0) return "it belongs to another log";

@@ -136,6 +136,30 @@ export interface StreamPage {
   readonly nextPageToken?: string;
 }
 
+export interface ReadLogOptions {
+  /** Absent: the log of the categories or the prefix, else the tenant's only one. */
+  readonly log?: string;
+  /** Whose log. Absent: this region's. */
+  readonly home?: string;
+  /** True: of every home whose log this region holds, its own first, then by the home's name. */
+  readonly allHomes?: boolean;
+  readonly backwards?: boolean;
+  /** Exclusive, at most one a log. Absent: the log's beginning, backwards its end. */
+  readonly after?: readonly Position[];
+  /** Of events, from 1. */
+  readonly limit?: number;
+  readonly categories?: readonly string[];
+  /** What the streams' ids begin with. */
+  readonly streamPrefix?: string;
+  readonly types?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export type LogItem =
+  | { readonly kind: "event"; readonly event: RecordedEvent }
+  /** How far it has come, in every log that it has come to or was told to begin in: read on behind these. */
+  | { readonly kind: "checkpoint"; readonly positions: readonly Position[] };
+
 export interface SubscribeOptions {
   /** Absent: this region's. */
   readonly home?: string;
@@ -189,6 +213,11 @@ export interface EventStore {
   streamInfo(stream: string, options?: { readonly home?: string }): Promise<StreamSummary>;
   /** Streams by name, as this region's archive has them: a moment behind the log. */
   listStreams(options?: ListOptions): Promise<StreamPage>;
+  /**
+   * A log's events in the order of its stream, all shards. Forwards it ends at what was acknowledged when it began: in the
+   * log's home all of that is in it. Checkpoints come where events are filtered out, and one at the end.
+   */
+  readLog(options?: ReadLogOptions): AsyncIterable<LogItem>;
   /**
    * Each shard's events once, in their order: first those that are recorded, then live. Ends quietly when the signal aborts.
    * Rejects with "overloaded" when the tenant has too many here, with "slow-subscriber" when its reader takes nothing for

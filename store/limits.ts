@@ -60,6 +60,15 @@ export const forwardAppendsMax = 1_000;
 export const forwardBytesMax = 4 << 20;
 /** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms, so 1,000 keep turns short. */
 export const readPageEvents = 1_000;
+/** Categories and event types that a read of a log may name, each. */
+export const filterNamesMax = 100;
+/** A read of a log says how far it has come when so many events have passed it by, or some for so long. */
+export const passedEventsMax = 10_000;
+export const passedMs = 1_000;
+/** What a log read downwards holds of it at once; messages that are asked for one by one. */
+export const walkBytesMax = 16 << 20;
+export const walkMessagesMax = 512;
+export const walkSinglyMax = 8;
 /** Streams of one page of a list; what is taken where the client does not say. 1,000 take about 300 KB. */
 export const streamPageMax = 1_000;
 export const streamPageDefault = 100;

@@ -1,5 +1,12 @@
+import type { Log } from "../mesh/log.ts";
 import { StoreError } from "./error.ts";
+import { checkFilter } from "./event-filter.ts";
+import type { ReadLogOptions } from "./event-store.ts";
 import type { LocalLog } from "./local-log.ts";
+import { invalidField } from "./messages.ts";
+import { checkLimit } from "./read-checks.ts";
+import type { ReadableLog } from "./read-log.ts";
+import type { Regions } from "./regions.ts";
 
 /** Which of a tenant's logs a read is about. */
 export interface LogChoice {
@@ -29,4 +36,46 @@ export function chooseLog(
 /** Ids that stand for what is asked for: of each category, and of the prefix where it says its category. */
 export function examples(categories: readonly string[], prefix = ""): readonly string[] {
   return [...categories.map((category) => `${category}-`), ...(prefix.includes("-") ? [prefix] : [])];
+}
+
+/** A home's log as this region holds it. Throws StoreError "not-replicated". */
+export function logAt(local: LocalLog, home: string, region: string): Log {
+  const log = home === region ? local.own : local.mirror(home);
+  if (log !== undefined) return log;
+  const text = `the log ${local.name} of ${home} is not replicated to ${region}; ask ${home}`;
+  throw new StoreError("not-replicated", text, { field: "home" });
+}
+
+export interface Here extends LogChoice {
+  readonly region: string;
+  readonly regions: readonly { readonly name: string }[];
+  readonly homes: Regions;
+}
+
+/** The logs that a read asks for, in their order. Throws StoreError at what it may not ask for. */
+export function readableLogs(here: Here, asked: ReadLogOptions): ReadableLog[] {
+  checkLimit(asked.limit);
+  checkFilter(asked);
+  const { region } = here;
+  const local = chooseLog(here, { log: asked.log, streams: examples(asked.categories ?? [], asked.streamPrefix) });
+  const { home = region, allHomes = false } = asked;
+  here.homes.tagOf(home);
+  const own: ReadableLog = { log: local.own, known: () => lastKnown(local) };
+  const mirrored = (log: Log): ReadableLog => ({ log, known: () => 0 });
+  if (!allHomes) return [home === region ? own : mirrored(logAt(local, home, region))];
+  if (home !== region) throw invalidField("home", "must be empty, or this region's, where all_homes is asked for");
+  const others = here.regions.map(({ name }) => name).filter((name) => name !== region);
+  return [
+    own,
+    ...others
+      .sort()
+      .flatMap((name) => local.mirror(name) ?? [])
+      .map(mirrored),
+  ];
+}
+
+/** Of the shards that this process owns, it knows at once what was acknowledged. */
+function lastKnown(local: LocalLog): number {
+  const shards = Array.from({ length: local.own.shards }, (_, shard) => shard);
+  return Math.max(...shards.map((shard) => local.shard(shard).last() ?? 0));
 }

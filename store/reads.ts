@@ -1,4 +1,3 @@
-import { MeshError } from "../mesh/error.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
@@ -7,10 +6,12 @@ import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import { reachedWaitMs } from "./limits.ts";
 import { checkList, listStreams } from "./list-streams.ts";
 import type { LocalLog } from "./local-log.ts";
-import { chooseLog, examples } from "./log-choice.ts";
+import { chooseLog, examples, logAt, readableLogs } from "./log-choice.ts";
+import { known, refuse } from "./mesh-away.ts";
 import type { StoreOptions } from "./open.ts";
 import type { Position } from "./position.ts";
 import { checkRange } from "./read-checks.ts";
+import { readLogs } from "./read-log.ts";
 import { createStreamReader, type StreamReader } from "./reader.ts";
 import type { Regions } from "./regions.ts";
 
@@ -22,22 +23,12 @@ export interface ReadsOptions extends StoreOptions {
 }
 
 /** The reading half of a store: streams by revision, logs by position. */
-export function createReads(options: ReadsOptions): Pick<EventStore, "readStream" | "streamInfo" | "listStreams"> {
+export function createReads(
+  options: ReadsOptions,
+): Pick<EventStore, "readStream" | "readLog" | "streamInfo" | "listStreams"> {
   const { region, logger, homes } = options;
   const archive = guarded(options.archive);
   const readers = new Map<string, StreamReader>();
-
-  function logAt(local: LocalLog, home: string): Log {
-    const log = home === region ? local.own : local.mirror(home);
-    if (log !== undefined) return log;
-    throw new StoreError(
-      "not-replicated",
-      `the log ${local.name} of ${home} is not replicated to ${region}; ask ${home}`,
-      {
-        field: "home",
-      },
-    );
-  }
 
   function readerOf(local: LocalLog, log: Log): StreamReader {
     const name = `${local.name}/${log.name.home}/${log.name.generation}`;
@@ -55,7 +46,7 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
     checkStreamId(stream);
     const home = homes.homeOf(stream, given);
     const local = options.logOf(stream);
-    const log = logAt(local, home);
+    const log = logAt(local, home, region);
     const shard = parseTag(stream, homes.tags, log.shards)?.shard ?? hashShard(stream, log.shards);
     return { reader: readerOf(local, log), shard };
   }
@@ -65,11 +56,11 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
       checkRange({ ...range, limit });
       const { reader, shard } = find(stream, home);
       if (minPositions !== undefined) await reach(options, archive, minPositions, range.signal);
-      yield* known(reader.read(shard, stream, { ...range, limit }));
+      yield* known(reader.read(shard, stream, { ...range, limit }), range.signal);
     },
     async streamInfo(stream, { home } = {}) {
       const { reader, shard } = find(stream, home);
-      return reader.summary(shard, stream).catch(refuse);
+      return reader.summary(shard, stream).catch((cause) => refuse(cause));
     },
     async listStreams(asked = {}) {
       const range = checkList(asked);
@@ -77,23 +68,10 @@ export function createReads(options: ReadsOptions): Pick<EventStore, "readStream
       const local = chooseLog(options, { log: asked.log, streams });
       const home = asked.home ?? region;
       homes.tagOf(home);
-      return listStreams(archive, options.keyOf(logAt(local, home)), range);
+      return listStreams(archive, options.keyOf(logAt(local, home, region)), range);
     },
+    readLog: (asked = {}) => readLogs(() => readableLogs(options, asked), asked, logger),
   };
-}
-
-/** The broker away is "unavailable" to who reads, whatever the mesh calls it. */
-export async function* known<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* items;
-  } catch (cause) {
-    refuse(cause);
-  }
-}
-
-function refuse(cause: unknown): never {
-  if (!(cause instanceof MeshError)) throw cause;
-  throw new StoreError("unavailable", "the log cannot be read now; try again", { retryAfterMs: 1_000 }, { cause });
 }
 
 /** The database away is "unavailable" to who reads. */

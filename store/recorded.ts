@@ -9,21 +9,19 @@ export interface Place {
   readonly sequence: number;
 }
 
-/** The events of a batch that `wanted` lets pass, as readers get them. */
+/** The events of a batch that `wanted` lets pass, as readers get them; all without it. */
 export function recordedEvents(
   batch: Batch,
   place: Place,
-  wanted: (event: Batch["events"][number]) => boolean,
+  wanted?: (event: Batch["events"][number]) => boolean,
 ): RecordedEvent[] {
+  const { home, log, shard, sequence } = place;
   const events: RecordedEvent[] = [];
-  batch.events.forEach((event, index) => {
-    if (!wanted(event)) return;
+  for (let index = 0; index < batch.events.length; index++) {
+    const event = batch.events[index]!;
+    if (wanted !== undefined && !wanted(event)) continue;
     const { append: _, ...rest } = event;
-    events.push({
-      ...rest,
-      home: place.home,
-      position: { log: place.log, shard: place.shard, sequence: place.sequence, index },
-    });
-  });
+    events.push({ ...rest, home, position: { log, shard, sequence, index } });
+  }
   return events;
 }

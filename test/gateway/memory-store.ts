@@ -7,6 +7,7 @@ import type { Position } from "../../store/position.ts";
 import { checkRange } from "../../store/read-checks.ts";
 import { createRegions } from "../../store/regions.ts";
 import { appendsInMemory } from "./memory-appends.ts";
+import { readMemoryLogs } from "./memory-logs.ts";
 import { listOf, rangeOf, summaryOf } from "./memory-reads.ts";
 import { followMemory } from "./memory-subscriptions.ts";
 
@@ -71,6 +72,9 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
       }
       if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });
       yield* rangeOf(events, options);
+    },
+    async *readLog(options = {}) {
+      yield* readMemoryLogs(logs.events, { region, homes: regions.map(({ name }) => name), positionOf, ...options });
     },
     async streamInfo(stream, options = {}) {
       checkStreamId(stream);

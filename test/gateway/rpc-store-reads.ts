@@ -1,15 +1,18 @@
 import { digestOf, encodeSent } from "../../store/encode.ts";
-import type { EventStore, RecordedEvent, StreamSummary } from "../../store/event-store.ts";
+import type { EventStore, LogItem, RecordedEvent, StreamSummary } from "../../store/event-store.ts";
 import {
   Direction,
   type Event,
+  type ReadLogResponse,
   type StreamSummary as Summary,
 } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { formatPosition, parsePosition } from "../../store/position.ts";
 import type { RpcClient } from "./rpc-store.ts";
 import { storeErrorOf } from "./rpc-store-errors.ts";
 
-export function readsOver(client: RpcClient): Pick<EventStore, "readStream" | "streamInfo" | "listStreams"> {
+export function readsOver(
+  client: RpcClient,
+): Pick<EventStore, "readStream" | "readLog" | "streamInfo" | "listStreams"> {
   return {
     async *readStream(stream, { home, from, limit, backwards, minPositions, signal } = {}) {
       const request = {
@@ -22,6 +25,21 @@ export function readsOver(client: RpcClient): Pick<EventStore, "readStream" | "s
       };
       try {
         for await (const { event } of client.readStream(request, { signal })) yield eventOf(event!);
+      } catch (error) {
+        throw storeErrorOf(error);
+      }
+    },
+    async *readLog({ after, limit, backwards, categories, types, signal, ...asked } = {}) {
+      const request = {
+        ...asked,
+        direction: backwards === true ? Direction.BACKWARDS : Direction.FORWARDS,
+        after: after === undefined ? undefined : { positions: after.map(formatPosition) },
+        limit: limit === undefined || limit === Number.POSITIVE_INFINITY ? 0n : BigInt(limit),
+        categories: categories?.slice(),
+        types: types?.slice(),
+      };
+      try {
+        for await (const { item } of client.readLog(request, { signal })) yield itemOf(item);
       } catch (error) {
         throw storeErrorOf(error);
       }
@@ -42,6 +60,12 @@ export function readsOver(client: RpcClient): Pick<EventStore, "readStream" | "s
       }
     },
   };
+}
+
+function itemOf(item: ReadLogResponse["item"]): LogItem {
+  if (item.case === "event") return { kind: "event", event: eventOf(item.value) };
+  if (item.case === "checkpoint") return { kind: "checkpoint", positions: item.value.positions.map(parsePosition) };
+  throw new Error(`an item "${item.case}" came that the store does not give`);
 }
 
 function summaryOf(message: Summary): StreamSummary {

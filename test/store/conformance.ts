@@ -3,6 +3,7 @@ import type { EventStore } from "../../store/event-store.ts";
 import { mintId, parseTag } from "../../store/ids.ts";
 import { appends, repeats } from "./conformance-appends.ts";
 import { type At, append, home, read, refusal, tag } from "./conformance-calls.ts";
+import { logs } from "./conformance-logs.ts";
 import { manyAppends, severalStreams } from "./conformance-many.ts";
 import { reads } from "./conformance-reads.ts";
 import { streams } from "./conformance-streams.ts";
@@ -35,6 +36,7 @@ export function conformance(name: string, open: () => Promise<Opened>, { wire = 
     describe("appendMany()", () => manyAppends(at));
     describe("appendStreams()", () => severalStreams(at));
     describe("readStream()", () => reads(at, wire));
+    describe("readLog()", () => logs(at, wire));
     describe("streamInfo() and listStreams()", () => streams(at, wire));
     describe("subscribe()", () => subscriptions(at));
     describe("ids and homes", () => ids(at));

@@ -21,6 +21,8 @@ export interface TestRegion extends AsyncDisposable {
 
 export interface ProcessOptions {
   readonly url?: string;
+  /** False: it owns no shard, whatever moves. */
+  readonly owns?: boolean;
   readonly leases?: Partial<LeaseOptions>;
   /** A lease bucket of its own: such processes do not see each other's leases. */
   readonly bucket?: string;
@@ -67,6 +69,7 @@ export async function openRegion(url: string, settings = { shards: 4, bytesMax: 
         region: "us-east",
         regions: [{ name: "us-east", tag: "use" }],
         defaultRegion: "us-east",
+        owns: options.owns ?? true,
         logs: [
           {
             name: logName,

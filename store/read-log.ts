@@ -1,0 +1,159 @@
+import type { Log } from "../mesh/log.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { StoreError } from "./error.ts";
+import { createFilter } from "./event-filter.ts";
+import type { LogItem, ReadLogOptions } from "./event-store.ts";
+import { passedEventsMax, passedMs } from "./limits.ts";
+import type { LogBatch } from "./log-reader.ts";
+import { type WalkOptions, walkDown, walkUp } from "./log-walk.ts";
+import { known, refuse } from "./mesh-away.ts";
+import type { Position } from "./position.ts";
+import { createProof } from "./proof.ts";
+import { recordedEvents } from "./recorded.ts";
+
+/** Index of a position behind all events of its batch. */
+const wholeBatch = 0xffffffff;
+
+/** A log to read, and the last of it that this process itself knows to be acknowledged; 0: it does not know. */
+export interface ReadableLog {
+  readonly log: Log;
+  known(): number;
+}
+
+/** Reads logs one after the other. A client that is slow or gone holds the reading back: no more is read than a portion. */
+export async function* readLogs(
+  choose: () => readonly ReadableLog[],
+  options: ReadLogOptions,
+  logger: Logger,
+): AsyncGenerator<LogItem> {
+  const { backwards = false, limit = Number.POSITIVE_INFINITY, signal } = options;
+  const logs = choose();
+  const starts = positionsOf(logs, options.after ?? []);
+  const walks = await begin(logs, starts, options, logger).catch((cause) => refuse(cause, signal));
+  const filter = createFilter(options);
+  const said = createProgress(starts);
+  let left = limit;
+  for (const [number, { log }] of logs.entries()) {
+    const walk = walks[number]!;
+    const first = partOf(walk.after, starts[number], backwards);
+    const batches = known(backwards ? walkDown(log, walk) : walkUp(log, walk), signal);
+    for await (const { message, batch, within } of parts(first, batches)) {
+      const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
+      const events = recordedEvents(batch, place, filter);
+      if (backwards) events.reverse();
+      for (const event of events) {
+        if (!within(event.position.index)) continue;
+        yield { kind: "event", event };
+        if (--left > 0) continue;
+        said.reached(number, event.position);
+        return yield said.checkpoint();
+      }
+      said.reached(number, { ...place, index: backwards ? 0 : wholeBatch });
+      if (said.due(events.length, batch.events.length)) yield said.checkpoint();
+    }
+  }
+  yield said.checkpoint();
+}
+
+/** Where each walk begins and ends; everything is asked at once, and nothing is read before every start is known to be good. */
+function begin(
+  logs: readonly ReadableLog[],
+  starts: readonly (Position | undefined)[],
+  { after = [], signal }: ReadLogOptions,
+  logger: Logger,
+): Promise<WalkOptions[]> {
+  const walk = async ({ log, known }: ReadableLog, start: Position | undefined): Promise<WalkOptions> => {
+    const last = Math.max((await log.state()).lastSequence, known());
+    const field = `after/positions/${start === undefined ? "" : after.indexOf(start)}`;
+    return { after: await locate(log, start, last, field), last, logger, signal };
+  };
+  return Promise.all(logs.map((log, number) => walk(log, starts[number])));
+}
+
+/** How far a read has come in each log, and when it has to say so. */
+function createProgress(starts: readonly (Position | undefined)[]) {
+  const at = [...starts];
+  let passed = 0;
+  let saidMs = performance.now();
+  const said = () => {
+    passed = 0;
+    saidMs = performance.now();
+  };
+  return {
+    reached(log: number, { log: identity, shard, sequence, index }: Position): void {
+      at[log] = { log: identity, shard, sequence, index };
+    },
+    checkpoint(): LogItem {
+      said();
+      return { kind: "checkpoint", positions: at.filter((position) => position !== undefined) };
+    },
+    /** Of a batch's events so many were given. */
+    due(given: number, all: number): boolean {
+      if (given > 0) said();
+      passed += all - given;
+      return passed >= passedEventsMax || (passed > 0 && performance.now() - saidMs > passedMs);
+    },
+  };
+}
+
+interface Part extends LogBatch {
+  /** Which of its events are to be read. */
+  within(index: number): boolean;
+}
+
+const everything = () => true;
+
+/** What is left of the batch that the start stands in. */
+function partOf(batch: LogBatch | undefined, start: Position | undefined, backwards: boolean): Part | undefined {
+  if (batch === undefined || start === undefined) return undefined;
+  return { ...batch, within: (index) => (backwards ? index < start.index : index > start.index) };
+}
+
+async function* parts(first: Part | undefined, batches: AsyncIterable<LogBatch>): AsyncGenerator<Part> {
+  if (first !== undefined) yield first;
+  for await (const { message, batch } of batches) yield { message, batch, within: everything };
+}
+
+/** Each log's start. Throws StoreError "invalid" for a position that is of none of the logs, or a second one of one. */
+function positionsOf(logs: readonly ReadableLog[], after: readonly Position[]): readonly (Position | undefined)[] {
+  const starts: (Position | undefined)[] = logs.map(() => undefined);
+  for (const [number, position] of after.entries()) {
+    const at = logs.findIndex(({ log }) => Buffer.compare(log.identity, position.log) === 0);
+    const field = `after/positions/${number}`;
+    if (at < 0 || position.shard >= logs[at]!.log.shards) {
+      throw new StoreError("invalid", "a position to read on from belongs to another log than is read", { field });
+    }
+    if (starts[at] !== undefined) {
+      throw new StoreError("invalid", "give one position for each log: there is another one of this log", { field });
+    }
+    starts[at] = position;
+  }
+  return starts;
+}
+
+/** The batch that a position stands in. */
+async function locate(
+  log: Log,
+  position: Position | undefined,
+  last: number,
+  field: string,
+): Promise<LogBatch | undefined> {
+  if (position === undefined) return undefined;
+  const { shard, sequence } = position;
+  const details = { field };
+  if (sequence > last) {
+    const text = `a position to read on from (${sequence}) lies beyond the log, which is at ${last}`;
+    // A mirror, or a leader that was cut off, may come to it yet.
+    if (!log.mirror && log.replicas === 1) throw new StoreError("invalid", text, details);
+    throw new StoreError("unavailable", `${text}, or this region has not come to it yet`, {
+      ...details,
+      retryAfterMs: 1_000,
+    });
+  }
+  const found =
+    sequence < 1 ? undefined : ((await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1)));
+  const message = found?.sequence === sequence && found.shard === shard ? found : undefined;
+  const judged = message === undefined ? undefined : await createProof(log).judge(message);
+  if (message !== undefined && judged !== undefined && "batch" in judged) return { message, batch: judged.batch };
+  throw new StoreError("invalid", "a position to read on from is not one that this log gave out", details);
+}
