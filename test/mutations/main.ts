@@ -1,0 +1,62 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { type Mutation, mutations } from "./mutations.ts";
+
+/**
+ * `npm run test:mutations [-- words of a name]`: plants each bug in a copy of the sources and runs the test that must find
+ * it; first without any, where every one of these tests must pass.
+ */
+const root = join(import.meta.dir, "..", "..");
+const wanted = process.argv.slice(2).join(" ");
+const chosen = mutations.filter(({ name }) => name.includes(wanted));
+
+function runTest(folder: string, { file, name }: Mutation["test"]): { passed: boolean; ran: boolean } {
+  const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const args = ["test", "--timeout", "120000", `./${file}`, "-t", pattern];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 300_000,
+  });
+  return { passed: status === 0, ran: /^ *[1-9]\d* (pass|fail)$/m.test(`${stdout}\n${stderr}`) };
+}
+
+function plant(folder: string, { file, find, replace }: Mutation): () => void {
+  const path = join(folder, file);
+  const text = readFileSync(path, "utf8");
+  if (text.split(find).length !== 2) throw new Error(`${file} does not hold exactly once: ${find}`);
+  writeFileSync(
+    path,
+    text.replace(find, () => replace),
+  );
+  return () => writeFileSync(path, text);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "meridian-mutations-"));
+let missed = 0;
+try {
+  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" });
+  for (const file of files.trim().split("\n")) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    cpSync(join(root, file), join(folder, file));
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  const tests = new Map(chosen.map(({ test }) => [`${test.file} ${test.name}`, test]));
+  for (const [name, one] of tests) {
+    const { passed, ran } = runTest(folder, one);
+    if (!passed || !ran) throw new Error(`without any mutation this test does not pass: ${name}`);
+  }
+  for (const mutation of chosen) {
+    const restore = plant(folder, mutation);
+    const { passed } = runTest(folder, mutation.test);
+    restore();
+    missed += passed ? 1 : 0;
+    console.log(`${passed ? "MISSED" : "caught"}  ${mutation.name} (${mutation.test.name})`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(`${chosen.length - missed} caught, ${missed} missed`);
+process.exitCode = missed === 0 && chosen.length > 0 ? 0 : 1;

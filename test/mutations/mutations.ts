@@ -1,0 +1,121 @@
+/** A bug that could be, planted in one place, and the test that must find it. */
+export interface Mutation {
+  readonly name: string;
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+  readonly test: { readonly file: string; readonly name: string };
+}
+
+const faults = (name: string) => ({ file: "test/store/faults.test.ts", name });
+const appends = (name: string) => ({ file: "test/store/append.test.ts", name });
+const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: "no fence: batches are published whatever was written last",
+    file: "mesh/jetstream-log.ts",
+    find: '  headers.set("Nats-Expected-Last-Subject-Sequence", String(request.expected));\n',
+    replace: "",
+    test: faults("two owners at once"),
+  },
+  {
+    name: "no epoch batch: a new owner begins where the log ends",
+    file: "store/claim.ts",
+    find: "const epoch = await beginEpoch(options);",
+    replace: "const epoch = (await options.log.lastMessage(options.shard))?.sequence ?? (await beginEpoch(options));",
+    test: faults("two owners at once"),
+  },
+  {
+    name: '"wrong last sequence" is taken for a refusal, and nothing is read back',
+    file: "store/commit.ts",
+    find: "return isOurs(batch, message) ?",
+    replace: "return message.sequence < 0 ?",
+    test: faults("an acknowledgement that is lost"),
+  },
+  {
+    name: "event ids are forgotten on recovery",
+    file: "store/stream-index.ts",
+    find: "        record(entry, { id: event.id, revision",
+    replace: '        record(entry, { id: "", revision',
+    test: faults("a repeat that meets a new owner while the archive stands still"),
+  },
+  {
+    name: "a generation of the index is dropped before the archive has passed it",
+    file: "store/stream-index.ts",
+    find: "        if (archived < setAside.sequence) return;\n",
+    replace: "",
+    test: { file: "test/store/stream-index.test.ts", name: "what lies above the floor is never forgotten" },
+  },
+  {
+    name: "an entry that lacks the stream's beginning is taken for complete",
+    file: "store/stream-index.ts",
+    find: "complete: event.revision === 0 }",
+    replace: "complete: true }",
+    test: { file: "test/store/decide.test.ts", name: "a stream whose beginning lies below the floor" },
+  },
+  {
+    name: "newness by a flag: every minted id is taken for new",
+    file: "store/decide.ts",
+    find: "part.mintedMs - clockSkewMsMax > index.floorMs()",
+    replace: "index.floorMs() >= 0",
+    test: appends("an old minted id is looked up"),
+  },
+  {
+    name: "answered before the broker has acknowledged",
+    file: "store/publish-group.ts",
+    find: "  const fate = await commit(batch)",
+    replace: "  settleStored(group, session.last + 1, options);\n  const fate = await commit(batch)",
+    test: model,
+  },
+  {
+    name: "a batch whose fate is unknown is given up, and its events are decided again in a new batch",
+    file: "store/commit.ts",
+    find: "    batch.signal.throwIfAborted();\n    if (!alarmed",
+    replace: '    if (attempt === 1) return { kind: "lost", by: { sequence: 0 } as StoredMessage };\n    if (!alarmed',
+    test: faults("an acknowledgement that is lost"),
+  },
+  {
+    name: "the lease's clock is ignored: refusals are given without it",
+    file: "store/publish-group.ts",
+    find: "if (!refuses || session.lease.held()) settle",
+    replace: "if (!refuses || session.epoch > 0) settle",
+    test: { file: "test/store/zombie.test.ts", name: "an owner that wakes up after its lease refuses nobody" },
+  },
+  {
+    name: "an answer of the archive from below the index's floor is believed",
+    file: "store/decide.ts",
+    find: "lookedUp === undefined || lookedUp.floor < index.floor()",
+    replace: "lookedUp === undefined",
+    test: { file: "test/store/decide.test.ts", name: "an answer from below the floor is no answer" },
+  },
+  {
+    name: "a shard is read back short by one batch",
+    file: "store/claim.ts",
+    find: "    index.add(next.batch, message.sequence);",
+    replace: "    if (message.sequence !== epoch - 1) index.add(next.batch, message.sequence);",
+    test: faults("a repeat that meets a new owner while the archive stands still"),
+  },
+  {
+    name: "a reader takes what does not follow the last accepted batch",
+    file: "store/chain.ts",
+    find: "if (batch.previous !== accepted) return",
+    replace: "if (batch.previous < 0) return",
+    test: faults("a stray publish into the log is skipped"),
+  },
+  {
+    name: "a repeat is known by its id alone, whatever it says now",
+    file: "store/decide.ts",
+    find: "if (event.digest !== part.events[at]!.digest) {",
+    replace: "if (event.digest === undefined) {",
+    test: appends("the same id with other content"),
+  },
+  {
+    name: "a subscription joins the shared tail before what it has read up to",
+    file: "store/live-tail.ts",
+    find: "from: Math.max(lastSequence, ...after) + 1",
+    replace: "from: lastSequence + 1",
+    test: { file: "test/store/subscriptions.test.ts", name: "what is recorded while the shared tail looks" },
+  },
+];

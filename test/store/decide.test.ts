@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { packPart } from "../../store/append-part.ts";
+import type { Batch, BatchEvent } from "../../store/batch.ts";
+import { decide } from "../../store/decide.ts";
+import { createStreamIndex } from "../../store/stream-index.ts";
+import { event } from "./region.ts";
+
+test("an answer from below the floor is no answer: what was forgotten since would be taken for new", () => {
+  const index = createStreamIndex({ sequence: 10, timeMs: 0 });
+  const part = packPart({ stream: "s-1", expected: "no-stream", events: [event("a")] });
+  expect(decide(part, index).kind).toBe("look-up");
+  part.lookedUp = { floor: 9, found: [{ revision: -1 }] };
+  expect(decide(part, index).kind).toBe("look-up");
+  part.lookedUp = { floor: 10, found: [{ revision: -1 }] };
+  expect(decide(part, index)).toMatchObject({ kind: "accept", last: -1, fresh: true });
+});
+
+test("a stream whose beginning lies below the floor is not known whole: an id that is not here may be in the archive", () => {
+  const index = createStreamIndex({ sequence: 10, timeMs: 0 });
+  const later = { stream: "s-1", id: "d", revision: 3, digest: 1n } as BatchEvent;
+  index.add({ events: [later] } as unknown as Batch, 11);
+  const part = packPart({ stream: "s-1", expected: "any", events: [event("a")] });
+  expect(decide(part, index).kind).toBe("look-up");
+  part.lookedUp = { floor: 10, found: [{ revision: 2 }] };
+  expect(decide(part, index)).toMatchObject({ kind: "accept", last: 3 });
+});
