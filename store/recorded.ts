@@ -20,8 +20,27 @@ export function recordedEvents(
   for (let index = 0; index < batch.events.length; index++) {
     const event = batch.events[index]!;
     if (wanted !== undefined && !wanted(event)) continue;
-    const { append: _, ...rest } = event;
-    events.push({ ...rest, home, position: { log, shard, sequence, index } });
+    // Written out: a spread costs three times as much, and a log is read by millions of events.
+    events.push({
+      home,
+      stream: event.stream,
+      revision: event.revision,
+      id: event.id,
+      type: event.type,
+      data: event.data,
+      contentType: event.contentType,
+      schema: event.schema,
+      recordedUs: event.recordedUs,
+      occurredUs: event.occurredUs,
+      correlation: event.correlation,
+      causation: event.causation,
+      traceparent: event.traceparent,
+      attributes: event.attributes,
+      actor: event.actor,
+      dataKey: event.dataKey,
+      digest: event.digest,
+      position: { log, shard, sequence, index },
+    });
   }
   return events;
 }
