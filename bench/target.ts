@@ -65,6 +65,7 @@ function immediateStore(): EventStore {
     streamInfo: unasked,
     listStreams: unasked,
     async *subscribe() {},
+    shardInfo: async () => [],
     mint: () => mintId("use", 0, Date.now()),
     homeOf: () => "us-east",
     taggedHome: () => undefined,

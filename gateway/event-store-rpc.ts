@@ -4,6 +4,7 @@ import type { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_
 import { appendCalls } from "./append-rpc.ts";
 import type { Caller } from "./caller.ts";
 import { readCalls } from "./read-rpc.ts";
+import { shardInfoCalls } from "./shard-info-rpc.ts";
 import { subscribeCalls } from "./subscribe-rpc.ts";
 
 export type CallerOf = (context: HandlerContext) => Caller;
@@ -13,5 +14,10 @@ export type EventStoreCalls = Partial<ServiceImpl<typeof EventStore>>;
 
 /** meridian.eventstore.v1.EventStore: the store's interface on the wire, and nothing beside it. */
 export function createEventStoreService(callerOf: CallerOf, logger: Logger): EventStoreCalls {
-  return { ...appendCalls(callerOf, logger), ...readCalls(callerOf), ...subscribeCalls(callerOf) };
+  return {
+    ...appendCalls(callerOf, logger),
+    ...readCalls(callerOf),
+    ...subscribeCalls(callerOf),
+    ...shardInfoCalls(callerOf),
+  };
 }

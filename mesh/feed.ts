@@ -15,6 +15,8 @@ export interface Start {
   readonly filter?: string;
   /** First stream sequence wanted, or the last message of each subject and what follows (needs a filter). */
   readonly from: number | "last-per-subject";
+  /** The server deletes the consumer when nobody has read from it for so long. */
+  readonly inactiveMs?: number;
 }
 
 /** Answers the consumer's name and how many messages wait for it. */
@@ -39,7 +41,7 @@ export async function openEphemeral(
     mem_storage: true,
     num_replicas: 1,
     replay_policy: "instant",
-    inactive_threshold: limits.consumerInactiveMs * 1e6,
+    inactive_threshold: (start.inactiveMs ?? limits.consumerInactiveMs) * 1e6,
   };
   const subject = api.consumerCreate(c.region, start.stream, consumer, start.filter);
   const info = await call<ConsumerInfo>(

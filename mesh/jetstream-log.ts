@@ -1,7 +1,7 @@
 import { headers as createHeaders, type MsgHdrs } from "nats";
 import type { Connection } from "./connection.ts";
 import { MeshError } from "./error.ts";
-import { follow, readRange } from "./feed.ts";
+import { follow, openEphemeral, readRange } from "./feed.ts";
 import { apiCode, call, noMessageFound, type StreamInfo } from "./jetstream-api.ts";
 import * as limits from "./limits.ts";
 import type { Log, LogName, LogState, PublishRequest, StoredMessage } from "./log.ts";
@@ -47,6 +47,11 @@ export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
     readAll: (range) => readRange(c, { stream, ...range }),
     follow: (options) => follow(c, stream, options),
     state: () => logState(c, stream),
+    // The server counts for a consumer, which it deletes again at once.
+    count: async (shard, sequence) => {
+      const start = { stream, filter: subjectOf(shard), from: sequence + 1, inactiveMs: limits.countingInactiveMs };
+      return (await openEphemeral(c, start)).pending;
+    },
   };
 }
 

@@ -33,6 +33,8 @@ export const heartbeatMs = 1_000;
 export const heartbeatsMissedMax = 3;
 /** An ephemeral consumer without a reader is deleted after this. */
 export const consumerInactiveMs = 10_000;
+/** The same of a consumer that is only to count. */
+export const countingInactiveMs = 100;
 /** Wait before a reader opens again, doubled up to the second. */
 export const reopenMsMin = 50;
 export const reopenMsMax = 2_000;

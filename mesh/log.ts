@@ -76,4 +76,6 @@ export interface Log {
    */
   follow(options: { from: number; signal: AbortSignal }): AsyncIterable<StoredMessage>;
   state(): Promise<LogState>;
+  /** How many messages a shard has after `sequence`. */
+  count(shard: number, sequence: number): Promise<number>;
 }

@@ -25,6 +25,9 @@ export const shardOf = (subject: string): number => Number(subject.slice(subject
 /** `owner` is a nonce in hex, or "any" for the queue group of the region. */
 export const appendSubject = (region: string, owner: string): string => `append.${region}.${owner}`;
 
+/** Where the owner of shards says how they stand; within what the roles may do with an owner's subjects. */
+export const shardInfoSubject = (region: string, owner: string): string => `append.${region}.${owner}-shards`;
+
 export const paymentSubject = (region: string): string => `payments.${region}.process`;
 
 /** Where our own processes take answers: not under `_INBOX`, which a person's tools may listen on. */

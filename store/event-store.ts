@@ -176,6 +176,32 @@ export interface SubscribeOptions {
   readonly signal: AbortSignal;
 }
 
+/** How one shard of this region's logs stands. */
+export interface ShardStatus {
+  readonly log: string;
+  readonly shard: number;
+  /** The process that holds the lease; empty: nobody owns the shard now. */
+  readonly owner: string;
+  /** The owner says what follows; false: it did not answer, and what only it knows is 0. */
+  readonly here: boolean;
+  /** Stream sequence of the owner's epoch batch. */
+  readonly epoch: number;
+  /** Of the shard's last batch. */
+  readonly lastSequence: number;
+  /** Events in the owner's index, and how many it may hold. */
+  readonly indexedEvents: number;
+  readonly indexedEventsMax: number;
+  /** Appends that wait to be put into a batch; and those that wait for the archive's answer about their ids. */
+  readonly queuedAppends: number;
+  readonly queuedBytes: number;
+  readonly lookUps: number;
+  /** Sequence that this region's archive has reached, and how many batches of the shard it is behind. */
+  readonly archivedSequence: number;
+  readonly archiveLagBatches: number;
+  /** False: the archive did not answer, and both are 0. */
+  readonly archiveKnown: boolean;
+}
+
 /** Resume after the positions of a notice, or after an event's: nothing is missed, nothing comes twice. */
 export type Notice =
   | { readonly kind: "event"; readonly event: RecordedEvent }
@@ -224,6 +250,8 @@ export interface EventStore {
    * long while much waits; nothing is buffered for it meanwhile.
    */
   subscribe(options: SubscribeOptions): AsyncIterable<Notice>;
+  /** Every shard of this region's logs, or of one of them: for operators. Any process answers, with what the owners say. */
+  shardInfo(options?: { readonly log?: string }): Promise<readonly ShardStatus[]>;
   /** A new order id, `<region tag>-<shard>-<UUIDv7>`, in the shard that is collecting. */
   mint(): string;
   /** The home region of a stream: its tag, else `given`, else the tenant's default region. */

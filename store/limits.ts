@@ -130,5 +130,7 @@ export const subscriptionLimits = {
   lookMs: 500,
 };
 export type SubscriptionLimits = typeof subscriptionLimits;
+/** An owner, and the archive, are asked how a shard stands: who asks is a person, or is asked for again. */
+export const shardInfoTimeoutMs = 1_000;
 /** Subject, headers and bookkeeping of a stored message, about. */
 export const messageOverheadBytes = 300;

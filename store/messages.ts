@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { StoreError } from "./error.ts";
-import type { AppendRequest, NewEvent } from "./event-store.ts";
+import type { AppendRequest, NewEvent, ShardStatus } from "./event-store.ts";
 import {
   type AppendRequest as AppendRequestMessage,
   AppendRequestSchema,
@@ -8,6 +8,8 @@ import {
   ExpectedRevisionSchema,
   type NewEvent as NewEventMessage,
   NewEventSchema,
+  type ShardStatus as ShardStatusMessage,
+  ShardStatusSchema,
 } from "./gen/meridian/eventstore/v1/eventstore_pb.ts";
 
 /** Between the messages of meridian.eventstore.v1 and the store's own types. */
@@ -56,6 +58,36 @@ function fromEvent(message: NewEventMessage, at: number): NewEvent {
 }
 
 const none: NonNullable<NewEvent["attributes"]> = [];
+
+export function toShardMessage(status: ShardStatus): ShardStatusMessage {
+  return create(ShardStatusSchema, {
+    ...status,
+    epoch: BigInt(status.epoch),
+    lastSequence: BigInt(status.lastSequence),
+    indexedEvents: BigInt(status.indexedEvents),
+    indexedEventsMax: BigInt(status.indexedEventsMax),
+    queuedAppends: BigInt(status.queuedAppends),
+    queuedBytes: BigInt(status.queuedBytes),
+    lookUps: BigInt(status.lookUps),
+    archivedSequence: BigInt(status.archivedSequence),
+    archiveLagBatches: BigInt(status.archiveLagBatches),
+  });
+}
+
+export function fromShardMessage({ $typeName: _, $unknown: __, ...message }: ShardStatusMessage): ShardStatus {
+  return {
+    ...message,
+    epoch: Number(message.epoch),
+    lastSequence: Number(message.lastSequence),
+    indexedEvents: Number(message.indexedEvents),
+    indexedEventsMax: Number(message.indexedEventsMax),
+    queuedAppends: Number(message.queuedAppends),
+    queuedBytes: Number(message.queuedBytes),
+    lookUps: Number(message.lookUps),
+    archivedSequence: Number(message.archivedSequence),
+    archiveLagBatches: Number(message.archiveLagBatches),
+  };
+}
 
 /** A revision, a limit or a time of a message as a number. Throws StoreError "invalid" below 0 and beyond 2^53. */
 export function safeNumber(value: bigint, field: string): number {

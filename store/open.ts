@@ -19,6 +19,7 @@ import { createLocalLog, type LocalLog } from "./local-log.ts";
 import { createMembers } from "./members.ts";
 import { createReads } from "./reads.ts";
 import { createRegions } from "./regions.ts";
+import { createShardInfo } from "./shard-info.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
 /** One log of a tenant, as this region has it. */
@@ -104,7 +105,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         serve(connection, appendSubject(region, owner), {}, createForwardHandler(forwarded(true))),
         serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
       ];
-  const watching = watchLeases(options.leases, [...locals, members], logger, signal);
+  const shards = createShardInfo({ ...options, owner, owns, locals });
+  const watching = watchLeases(options.leases, [...locals, members, shards], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
   const reading = { ...options, locals, logOf, homes, keyOf: (log: Log) => keyOf(options, log) };
@@ -114,6 +116,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     ...appends,
     ...createReads(reading),
     ...createSubscriptions({ ...reading, signal }),
+    shardInfo: shards.shardInfo,
     mint() {
       if (minting === undefined)
         throw new StoreError("invalid", `no log of ${options.tenant} takes the category "order"`);
@@ -126,7 +129,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       // First: what comes from now on is meant for others.
       await members[Symbol.asyncDispose]();
       // Together: what was forwarded here waits for the owners, which wait only so long.
-      await Promise.all([...servers, ...locals].map((part) => part[Symbol.asyncDispose]()));
+      await Promise.all([...servers, ...locals, shards].map((part) => part[Symbol.asyncDispose]()));
       stop.abort(new StoreError("cancelled", "the store is closing"));
       await watching;
     },

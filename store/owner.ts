@@ -44,7 +44,17 @@ export interface ShardOwner extends AsyncDisposable {
   /** As owner: where the stream's events above `sequence` are. Undefined: the index does not know them all. */
   above(sequence: number, stream: string): readonly Indexed[] | undefined;
   queued(): { readonly appends: number; readonly bytes: number; readonly events: number };
-  status(): object;
+  status(): ShardState;
+}
+
+export interface ShardState {
+  readonly state: OwnerState | "elsewhere";
+  readonly epoch: number;
+  readonly last: number;
+  readonly indexed: number;
+  readonly queued: number;
+  readonly queuedBytes: number;
+  readonly lookUps: number;
 }
 
 export interface OwnerOptions extends ClaimOptions {
@@ -256,6 +266,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       last: session?.last ?? 0,
       indexed: session?.index.size() ?? 0,
       queued: queue.size.appends,
+      queuedBytes: queue.size.bytes,
       lookUps: lookUps.size.appends,
     }),
     async [Symbol.asyncDispose]() {

@@ -59,7 +59,10 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     last: () => undefined,
     above: () => undefined,
     queued: () => size,
-    status: () => ({ state: "elsewhere", holder: holder ?? "", queued: size.appends }),
+    status: () => ({
+      ...{ state: "elsewhere", holder: holder ?? "", epoch: 0, last: 0, indexed: 0 },
+      ...{ queued: size.appends, queuedBytes: size.bytes, lookUps: 0 },
+    }),
     async [Symbol.asyncDispose]() {
       const done = Promise.all(underWay.values());
       await Promise.race([

@@ -9,6 +9,7 @@ import { createRegions } from "../../store/regions.ts";
 import { appendsInMemory } from "./memory-appends.ts";
 import { readMemoryLogs } from "./memory-logs.ts";
 import { listOf, rangeOf, summaryOf } from "./memory-reads.ts";
+import { memoryShardInfo } from "./memory-shards.ts";
 import { followMemory } from "./memory-subscriptions.ts";
 
 export const regions = [
@@ -55,6 +56,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     logs,
     subscriptions: 0,
     heartbeatMs: subscriptionLimits.heartbeatMs,
+    shardInfo: memoryShardInfo(logs),
     homeOf: homes.homeOf,
     taggedHome: homes.taggedHome,
     mint: () => mintId(homes.tagOf(region), 0, Date.now()),

@@ -8,6 +8,7 @@ import { createRegions } from "../../store/regions.ts";
 import { withToken } from "./harness.ts";
 import { appendsOver } from "./rpc-store-appends.ts";
 import { readsOver } from "./rpc-store-reads.ts";
+import { shardInfoOver } from "./rpc-store-shards.ts";
 import { subscriptionsOver } from "./rpc-store-subscriptions.ts";
 
 /**
@@ -25,6 +26,7 @@ export function createRpcStore(transport: Transport, options: Regions): EventSto
     ...appendsOver(client, homes.homeOf),
     ...readsOver(client),
     ...subscriptionsOver(client),
+    ...shardInfoOver(client),
     mint: () => mintId(first!.tag, 0, Date.now()),
     homeOf: homes.homeOf,
     taggedHome: homes.taggedHome,

@@ -6,6 +6,7 @@ import { type At, append, home, read, refusal, tag } from "./conformance-calls.t
 import { logs } from "./conformance-logs.ts";
 import { manyAppends, severalStreams } from "./conformance-many.ts";
 import { reads } from "./conformance-reads.ts";
+import { shardInfo } from "./conformance-shards.ts";
 import { streams } from "./conformance-streams.ts";
 import { subscriptions } from "./conformance-subscriptions.ts";
 import { event } from "./region.ts";
@@ -39,6 +40,7 @@ export function conformance(name: string, open: () => Promise<Opened>, { wire = 
     describe("readLog()", () => logs(at, wire));
     describe("streamInfo() and listStreams()", () => streams(at, wire));
     describe("subscribe()", () => subscriptions(at));
+    describe("shardInfo()", () => shardInfo(at));
     describe("ids and homes", () => ids(at));
   });
 }

@@ -36,6 +36,8 @@ export function createMemoryStream(
     follow: () => {
       throw new Error("this log is only read");
     },
+    count: async (shard, sequence) =>
+      messages.filter((message) => message.shard === shard && message.sequence > sequence).length,
     state: async () => ({
       messages: messages.length,
       bytes: 0,
