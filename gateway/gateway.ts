@@ -74,7 +74,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const open = options.openTenant === undefined ? undefined : openListeners(options.openTenant, options, shared);
   return {
     fetch: serve(app, options.logger, { pages: true }),
-    grpc: listener({ ...shared, admission, whole: true }),
+    grpc: rpcListener({ ...shared, admission, whole: true }),
     openFetch: open?.fetch,
     openGrpc: open?.grpc,
     routes: app.routes.map(({ method, path }) => ({ method, path })),
@@ -95,12 +95,13 @@ function openListeners(tenant: string, options: GatewayOptions, shared: Shared) 
   mountRpc(app, { ...shared, admission, whole: false });
   return {
     fetch: serve(app, options.logger, { pages: false }),
-    grpc: listener({ ...shared, admission, whole: false }),
+    grpc: rpcListener({ ...shared, admission, whole: false }),
   };
 }
 
-function listener(options: RpcOptions): RequestListener {
-  return connectNodeAdapter({ ...rpcSettings(options), routes: rpcRoutes(options) });
+/** Connect, gRPC-Web and gRPC on node:http2, for serveGrpc. */
+export function rpcListener(options: RpcOptions, routes = rpcRoutes(options)): RequestListener {
+  return connectNodeAdapter({ ...rpcSettings(options), routes });
 }
 
 /** The last line of every request: whatever happened becomes an answer, which `pages` of other origins may read. */

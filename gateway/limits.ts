@@ -10,6 +10,8 @@ export const bulkLinesMax = 10_000;
 export const bulkInFlightMax = 512;
 /** One RPC message: an append of 3 MB (the store's limit) in JSON, where base64 adds a third; or many small ones. */
 export const messageBytesMax = 8 << 20;
+/** A zstd message may ask for 8 MiB of what came before it, as much as RFC 9659 lets a content coding have. */
+export const zstdWindowLogMax = 23;
 /**
  * What the HTTP server lets in at all, on Bun. Deno has no such limit and needs none: there as here a route refuses by the
  * announced length, or counts what comes and stops reading at its own limit (readBody, connect's readMaxBytes).

@@ -1,6 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, createContextKey, type Interceptor } from "@connectrpc/connect";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { StoreError } from "../store/error.ts";
 import type { Logger } from "../store/event-store.ts";
 import { EventStore as GoEventStore } from "../store/gen/eventstore/eventstore_pb.ts";
@@ -12,6 +11,7 @@ import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
 import { createGoEventStoreService } from "./go-event-store.ts";
 import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
 import { mountReflection } from "./reflection.ts";
+import { compressions } from "./rpc-compressions.ts";
 import { connectErrorOf } from "./rpc-errors.ts";
 import { mountHealth } from "./rpc-health.ts";
 import type { Scope } from "./tokens.ts";
@@ -79,7 +79,7 @@ export function rpcSettings(options: RpcOptions) {
   if (options.signal.aborted) stop();
   else options.signal.addEventListener("abort", stop, { once: true });
   return {
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: compressions,
     readMaxBytes: messageBytesMax,
     maxTimeoutMs: rpcTimeoutMsMax,
     shutdownSignal: shutdown.signal,
@@ -134,8 +134,11 @@ async function* mapped<T>(messages: AsyncIterable<T>, signal: AbortSignal, logge
   }
 }
 
-/** The store only knows that it was told to stop; the signal knows why (deadline, client, shutdown). */
+/** Who waits only knows that it was told to stop; the signal knows why (deadline, client, shutdown). */
 function reason(error: unknown, signal: AbortSignal): unknown {
-  const told = error === signal.reason || (error instanceof StoreError && error.code === "cancelled");
-  return signal.aborted && told ? ConnectError.from(signal.reason, Code.Canceled) : error;
+  const cancelled =
+    error instanceof StoreError ? error.code === "cancelled" : error instanceof Error && error.name === "AbortError";
+  return signal.aborted && (error === signal.reason || cancelled)
+    ? ConnectError.from(signal.reason, Code.Canceled)
+    : error;
 }
