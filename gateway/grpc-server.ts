@@ -19,6 +19,7 @@ import {
   socketBytesMax,
   socketPollMs,
   stalledMs,
+  unreadMs,
 } from "./limits.ts";
 import { once, type RunningServer } from "./server.ts";
 import { after, within } from "./wait.ts";
@@ -66,14 +67,21 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningServer> {
 
 /**
  * A call that is refused before its body was read would hold its stream, and the client's upload, for ever: NO_ERROR
- * after the answer tells the client to stop sending and to believe it (RFC 9113, 8.1).
+ * after the answer tells the client to stop sending and to believe it (RFC 9113, 8.1). Not at once: Deno would let it
+ * overtake the answer's end, and the client would have no answer.
  */
 function closeUnread(request: Http2ServerRequest, response: Http2ServerResponse): void {
   const end = response.end.bind(response) as () => Http2ServerResponse;
+  const { stream } = request;
+  const close = () => {
+    if (stream.closed || stream.destroyed) return;
+    if (stream.writableFinished && backlog(stream) === 0) stream.close(constants.NGHTTP2_NO_ERROR);
+    else after(unreadMs, close);
+  };
   response.end = () => {
     end();
     // Not "finish": on Bun it comes only once the request has ended, too.
-    if (!request.readableEnded) setImmediate(() => request.stream.close(constants.NGHTTP2_NO_ERROR));
+    if (!request.readableEnded) after(unreadMs, close);
     return response;
   };
 }

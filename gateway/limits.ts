@@ -62,6 +62,8 @@ export const stalledMs = 60_000;
 /** What may wait for an HTTP/2 connection's socket before its calls' answers are held back, and how often that is looked at. */
 export const socketBytesMax = 1 << 20;
 export const socketPollMs = 20;
+/** An answer to a call whose body was not read has this long to leave before the client is told to stop sending. */
+export const unreadMs = 100;
 /** A connection that does not answer a ping within it is gone: its client reads nothing at all. */
 export const pingMs = 5_000;
 /**
