@@ -12,6 +12,8 @@ export const bulkInFlightMax = 512;
 export const messageBytesMax = 8 << 20;
 /** A zstd message may ask for 8 MiB of what came before it, as much as RFC 9659 lets a content coding have. */
 export const zstdWindowLogMax = 23;
+/** Frames of one zstd message, which are decompressed one by one: it needs one, and some writers put an empty one behind it. */
+export const zstdFramesMax = 16;
 /**
  * What the HTTP server lets in at all, on Bun. Deno has no such limit and needs none: there as here a route refuses by the
  * announced length, or counts what comes and stops reading at its own limit (readBody, connect's readMaxBytes).

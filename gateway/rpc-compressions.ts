@@ -6,7 +6,7 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { FormatError } from "../store/format-error.ts";
 import { zstdWindowLogMax } from "./limits.ts";
 import { fromFrames, toFrames } from "./snappy-frames.ts";
-import { checkFrame } from "./zstd-frame.ts";
+import { firstFrame, framesOf } from "./zstd-frames.ts";
 
 const compressed = promisify(zstdCompress);
 const decompressed = promisify(zstdDecompress);
@@ -14,17 +14,26 @@ const decompressed = promisify(zstdDecompress);
 const zstd: Compression = {
   name: "zstd",
   async compress(bytes) {
-    return ownBytes(await compressed(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }));
+    const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+    return ownBytes(firstFrame(await compressed(bytes, { params })));
   },
   async decompress(bytes, readMaxBytes) {
-    if (bytes.length === 0) return new Uint8Array(0);
+    const params = { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax };
+    const parts: Uint8Array[] = [];
+    let left = readMaxBytes;
     try {
-      checkFrame(bytes);
-      const params = { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax };
-      return ownBytes(await decompressed(bytes, { maxOutputLength: readMaxBytes, params }));
+      for (const frame of framesOf(bytes)) {
+        // No limit may be 0, so the last byte of all is counted afterwards.
+        const part = await decompressed(frame, { maxOutputLength: Math.max(1, left), params });
+        left -= part.length;
+        if (left < 0)
+          throw new FormatError("too-large", `zstd message decompresses to more than ${readMaxBytes} bytes`);
+        parts.push(part);
+      }
     } catch (error) {
       throw refusal("zstd", error, readMaxBytes);
     }
+    return ownBytes(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
   },
 };
 
@@ -57,6 +66,6 @@ function refusal(name: string, error: unknown, readMaxBytes: number): ConnectErr
   return new ConnectError(text, Code.InvalidArgument, undefined, undefined, error);
 }
 
-function ownBytes(bytes: Buffer): Uint8Array<ArrayBuffer> {
+function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
 }

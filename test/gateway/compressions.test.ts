@@ -123,10 +123,23 @@ test("a snappy block is read as snappyjs reads it, with copies that overlap and 
   }
 });
 
-test("a zstd message is one frame, of a window that a content coding may have", async () => {
-  const frame = zstdCompressSync(Buffer.from("a"));
-  const two = Buffer.concat([frame, frame]);
-  expect((await refused("zstd", two)).message).toContain(`has ${frame.length} bytes, ${two.length} came`);
+test("a zstd message may be of some frames, and one bound holds for all of them", async () => {
+  const frame = zstdCompressSync(Buffer.from("abc"));
+  const empty = zstdCompressSync(Buffer.alloc(0));
+  const skipped = hex("5a2a4d18 02000000 0102");
+  const { decompress } = named("zstd");
+  expect(text(await decompress(Buffer.concat([skipped, frame, empty, frame, empty]), 6))).toBe("abcabc");
+  expect((await refused("zstd", Buffer.concat([frame, frame]), 5)).code).toBe(Code.ResourceExhausted);
+  expect((await refused("zstd", Buffer.concat([frame, zstdCompressSync(hex("00"))]), 3)).code).toBe(
+    Code.ResourceExhausted,
+  );
+  expect((await refused("zstd", Buffer.concat([frame, hex("28b52f")]))).message).toContain("is cut off");
+  expect((await refused("zstd", Buffer.concat([frame, new Uint8Array(9)]))).message).toContain("begins with 28b52ffd");
+  const many = Buffer.concat(Array.from({ length: 17 }, () => empty));
+  expect((await refused("zstd", many)).message).toContain("more than 16 frames");
+});
+
+test("a zstd message may ask for the window that a content coding may have, and no larger one", async () => {
   expect((await refused("zstd", hex("28b52ffd 0058 070000"))).message).toContain("is of no known type");
   // An empty frame that asks for 16 MiB, and one that asks for 8.
   expect((await refused("zstd", hex("28b52ffd 0070 010000"))).code).toBe(Code.InvalidArgument);
