@@ -62,32 +62,45 @@ export function appends(at: At, wire: boolean): void {
   });
 
   const long = (bytes: number) => "x".repeat(bytes);
-  const broken: [string, Partial<NewEvent>, field: string][] = [
-    ["no id", { id: "" }, "id"],
-    ["a long id", { id: long(limits.eventIdBytesMax + 1) }, "id"],
-    ["an id with NUL", { id: "nul\0" }, "id"],
-    ["no type", { type: "" }, "type"],
-    ["a long type", { type: long(limits.eventTypeBytesMax + 1) }, "type"],
-    ["much data", { data: new Uint8Array(limits.eventBytesMax + 1) }, "data"],
-    ["a long content type", { contentType: long(limits.eventTextBytesMax + 1) }, "content_type"],
-    ["a long data key", { dataKey: long(limits.eventTextBytesMax + 1) }, "data_key"],
-    ["a time before 1970", { occurredUs: -1 }, "occurred_us"],
-    ["a time beyond 2^53", { occurredUs: 2 ** 53 }, "occurred_us"],
-    ["an attribute without a name", { attributes: [{ name: "", value: "v" }] }, "attributes"],
-    ["large attributes", { attributes: [{ name: "n", value: long(limits.attributesBytesMax) }] }, "attributes"],
+  /** The last: the limit that the refusal must name, where it is one. */
+  const broken: [string, Partial<NewEvent>, field: string, limit: number | undefined][] = [
+    ["no id", { id: "" }, "id", undefined],
+    ["a long id", { id: long(limits.eventIdBytesMax + 1) }, "id", limits.eventIdBytesMax],
+    ["an id with NUL", { id: "nul\0" }, "id", undefined],
+    ["no type", { type: "" }, "type", undefined],
+    ["a long type", { type: long(limits.eventTypeBytesMax + 1) }, "type", limits.eventTypeBytesMax],
+    ["much data", { data: new Uint8Array(limits.eventBytesMax + 1) }, "data", limits.eventBytesMax],
+    [
+      "a long content type",
+      { contentType: long(limits.eventTextBytesMax + 1) },
+      "content_type",
+      limits.eventTextBytesMax,
+    ],
+    ["a long data key", { dataKey: long(limits.eventTextBytesMax + 1) }, "data_key", limits.eventTextBytesMax],
+    ["a time before 1970", { occurredUs: -1 }, "occurred_us", undefined],
+    ["a time beyond 2^53", { occurredUs: 2 ** 53 }, "occurred_us", undefined],
+    ["an attribute without a name", { attributes: [{ name: "", value: "v" }] }, "attributes", undefined],
+    [
+      "large attributes",
+      { attributes: [{ name: "n", value: long(limits.attributesBytesMax) }] },
+      "attributes",
+      limits.attributesBytesMax,
+    ],
     [
       "many attributes",
       { attributes: Array.from({ length: limits.attributesMax + 1 }, (_, i) => ({ name: `n${i}`, value: "" })) },
       "attributes",
+      limits.attributesMax,
     ],
   ];
   const unsaid: typeof broken = [
-    ["half a character", { correlation: "\ud800" }, "correlation"],
-    ["a schema beyond 2^32", { schema: 2 ** 32 }, "schema"],
+    ["half a character", { correlation: "\ud800" }, "correlation", undefined],
+    ["a schema beyond 2^32", { schema: 2 ** 32 }, "schema", undefined],
   ];
-  const namesTheField = async (_: string, change: Partial<NewEvent>, field: string) => {
+  const namesTheField = async (_: string, change: Partial<NewEvent>, field: string, limit?: number) => {
     const refused = await refusal(append(at, "note-6", "any", event("good"), { ...event("bad"), ...change }));
     expect(refused).toMatchObject({ code: "invalid", details: { field: `events/1/${field}` } });
+    if (limit !== undefined) expect(refused.message).toContain(`${limit}`);
     expect((await refusal(read(at, "note-6"))).code).toBe("not-found");
   };
   test.each(broken)("refuses an event with %s and names the field", namesTheField);
@@ -96,9 +109,16 @@ export function appends(at: At, wire: boolean): void {
   test("refuses no events, too many, too many bytes, and one id twice", async () => {
     const many = Array.from({ length: limits.appendEventsMax + 1 }, (_, i) => event(`e${i}`));
     const large = Array.from({ length: 4 }, (_, i) => ({ ...event(`e${i}`), data: new Uint8Array(900_000) }));
-    for (const events of [[], many, large, [event("d"), event("d")]]) {
+    const refusals: [NewEvent[], string][] = [
+      [[], `1 to ${limits.appendEventsMax} events`],
+      [many, `1 to ${limits.appendEventsMax} events`],
+      [large, `at most ${limits.appendBytesMax} bytes`],
+      [[event("d"), event("d")], "same id"],
+    ];
+    for (const [events, rule] of refusals) {
       const refused = await refusal(append(at, "note-7", "any", ...events));
       expect(refused).toMatchObject({ code: "invalid", details: { field: "events" } });
+      expect(refused.message).toContain(rule);
     }
     expect((await refusal(read(at, "note-7"))).code).toBe("not-found");
   });
@@ -141,7 +161,9 @@ export function repeats(at: At, wire: boolean): void {
       { actor: "b" },
     ];
     for (const change of other) {
-      expect((await refusal(append(at, "again-3", "any", { ...whole, ...change }))).code).toBe("already-exists");
+      const refused = await refusal(append(at, "again-3", "any", { ...whole, ...change }));
+      const details = { stream: "again-3", eventId: "whole", eventRevision: 0 };
+      expect(refused).toMatchObject({ code: "already-exists", details });
     }
     expect((await refusal(append(at, "again-3", "any", event("b"), event("c")))).code).toBe("already-exists");
     expect((await refusal(append(at, "again-3", "any", event("b"), whole))).code).toBe("already-exists");

@@ -3,6 +3,7 @@ import type { EventStore } from "../../store/event-store.ts";
 import { createMemoryStore } from "../gateway/memory-store.ts";
 import { startNats } from "../mesh/server.ts";
 import { conformance, quickly } from "./conformance.ts";
+import { openFarStore } from "./far-region.ts";
 import { event, openRegion } from "./region.ts";
 
 conformance("the memory store of the gateway's tests", async () => ({
@@ -48,6 +49,16 @@ conformance("a store whose shards another process owns", () =>
     states = now.map((shard) => ({ ...shard }));
   }),
 );
+
+conformance("a store whose appends come from another region, and are read at home", async () => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startNats());
+  const region = stack.use(await openRegion(server.url));
+  const { store } = stack.use(await region.process({ subscriptions: quickly }));
+  const { append, appendMany, appendStreams } = stack.use(await openFarStore(server.url, region));
+  const opened = stack.move();
+  return { store: { ...store, append, appendMany, appendStreams }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+});
 
 test("the other process owned every shard to the end, so that all of it was forwarded", () => {
   expect(states).toMatchObject(Array.from({ length: 4 }, (_, shard) => ({ shard, state: "elsewhere" })));

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { packPart } from "../../store/append-part.ts";
+import type { ExpectedRevision } from "../../store/error.ts";
+import { createGroup } from "../../store/group.ts";
+import { Pending } from "../../store/pending.ts";
+import { createStreamIndex } from "../../store/stream-index.ts";
+import { event } from "./region.ts";
+
+const part = (stream: string, expected: ExpectedRevision, ...ids: string[]) =>
+  packPart({ stream, expected, events: ids.map((id) => event(id)) }, Date.now() + 60_000);
+
+const pending = (atomic: boolean, ...parts: ReturnType<typeof part>[]) =>
+  new Pending(
+    parts,
+    { atomic },
+    () => {},
+    () => {},
+  );
+
+test("a group that the log refuses leaves the index as it was, whatever its parts built on each other", () => {
+  const index = createStreamIndex({ sequence: 0, timeMs: 0 });
+  const entry = index.touch("old-1", { last: -1, complete: true });
+  index.record(entry, { id: "first", revision: 0, digest: 1n, sequence: 5, index: 0 });
+  entry.last = 0;
+  const queue = [
+    pending(true, part("new-1", "no-stream", "a", "b"), part("old-1", 0, "c")),
+    pending(false, part("new-1", 1, "d"), part("new-1", 9, "x"), part("old-1", 1, "e"), part("new-1", 2, "f")),
+    pending(true, part("new-1", 3, "g"), part("new-2", "stream-exists", "h")),
+    pending(true, part("new-1", "no-stream", "a", "b"), part("old-1", 0, "c")),
+  ];
+  const group = createGroup(index, 0, {
+    lookUp: () => expect.unreachable(),
+    take(offer) {
+      for (const one of queue) expect(offer(one)).toBe(true);
+    },
+  });
+  const kinds = group.decided.map(({ fates }) => fates.map(({ kind }) => kind).join());
+  expect(kinds).toEqual(["accept,accept", "accept,refuse,accept,accept", "refuse", "repeat,repeat"]);
+  const recorded = group.events.map(({ stream, revision, append }) => `${stream} ${revision} ${append}`);
+  expect(recorded).toEqual(["new-1 0 0", "new-1 1 0", "old-1 1 0", "new-1 2 1", "old-1 2 2", "new-1 3 3"]);
+  expect([index.peek("new-1")!.last, index.peek("old-1")!.last]).toEqual([3, 2]);
+  expect(queue.every(({ underWay }) => underWay)).toBe(true);
+  group.undo();
+  expect(index.peek("new-1")).toBeUndefined();
+  expect(index.peek("new-2")).toBeUndefined();
+  expect(index.peek("old-1")!.last).toBe(0);
+  expect([...index.peek("old-1")!.events()].map(({ id }) => id)).toEqual(["first"]);
+});
