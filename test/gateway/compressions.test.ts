@@ -133,6 +133,9 @@ test("a zstd message may be of some frames, and one bound holds for all of them"
   expect((await refused("zstd", Buffer.concat([frame, zstdCompressSync(hex("00"))]), 3)).code).toBe(
     Code.ResourceExhausted,
   );
+  // Stopped while it runs, not counted when it has run.
+  const bomb = zstdCompressSync(Buffer.alloc(4 << 20));
+  expect((await refused("zstd", bomb, 1_000)).cause).toMatchObject({ code: "ERR_BUFFER_TOO_LARGE" });
   expect((await refused("zstd", Buffer.concat([frame, hex("28b52f")]))).message).toContain("is cut off");
   expect((await refused("zstd", Buffer.concat([frame, new Uint8Array(9)]))).message).toContain("begins with 28b52ffd");
   const many = Buffer.concat(Array.from({ length: 17 }, () => empty));
