@@ -1,5 +1,9 @@
 import { FormatError } from "./format-error.ts";
 
+const powers = [1, 2 ** 8, 2 ** 16, 2 ** 24] as const;
+/** Up to here a loop is quicker than a call; no copy is longer than 64 bytes. */
+const shortMax = 64;
+
 /**
  * One snappy block, decompressed; throws FormatError. snappyjs 0.7.0 is not fit for bytes of others: a literal of a
  * negative length keeps it busy for ever, and it takes a block that was cut off for a whole one, filled up with zeros.
@@ -11,7 +15,7 @@ export function uncompressBlock(block: Uint8Array, lengthMax: number): Uint8Arra
   const number = (count: number): number => {
     if (at + count > block.length) throw malformed(`is cut off in the middle of an element, at byte ${at}`);
     let value = 0;
-    for (let index = 0; index < count; index++) value += block[at + index]! * 256 ** index;
+    for (let index = 0; index < count; index++) value += block[at + index]! * (powers[index] as number);
     at += count;
     return value;
   };
@@ -25,13 +29,14 @@ export function uncompressBlock(block: Uint8Array, lengthMax: number): Uint8Arra
     if (filled + count > length) throw malformed(`holds more than the ${length} bytes that it announces`);
   };
   while (at < block.length) {
-    const tag = number(1);
+    const tag = block[at++]!;
     const kind = tag & 3;
     if (kind === 0) {
       const count = 1 + (tag >> 2 < 60 ? tag >> 2 : number((tag >> 2) - 59));
       claim(count);
       if (at + count > block.length) throw malformed(`ends before the ${count} bytes of the literal at byte ${at}`);
-      output.set(block.subarray(at, at + count), filled);
+      if (count > shortMax) output.set(block.subarray(at, at + count), filled);
+      else for (let index = 0; index < count; index++) output[filled + index] = block[at + index]!;
       at += count;
       filled += count;
       continue;
@@ -40,10 +45,8 @@ export function uncompressBlock(block: Uint8Array, lengthMax: number): Uint8Arra
     const offset = kind === 1 ? (tag >> 5) * 256 + number(1) : number(kind === 2 ? 2 : 4);
     claim(count);
     if (offset === 0 || offset > filled) throw malformed(`copies from ${offset} bytes back, ${filled} are there`);
-    // Where they overlap, the copy repeats what it has just written.
-    if (offset >= count) output.copyWithin(filled, filled - offset, filled - offset + count);
-    else for (let index = filled; index < filled + count; index++) output[index] = output[index - offset]!;
-    filled += count;
+    // One by one: where they overlap, the copy repeats what it has just written.
+    for (const end = filled + count; filled < end; filled++) output[filled] = output[filled - offset]!;
   }
   if (filled < length) throw malformed(`holds ${filled} bytes, it announces ${length}`);
   return output;
