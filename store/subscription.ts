@@ -134,8 +134,9 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
     end,
     look() {
       const now = performance.now();
-      if (awayMs === undefined) gate.wake();
-      else if (
+      if (awayMs === undefined) {
+        if (passed > 0 || now - saidMs >= limits.heartbeatMs) gate.wake();
+      } else if (
         now - Math.max(awayMs, lookedMs) >= limits.slowMs &&
         parts.some((part) => !part.live() || part.dropped())
       ) {

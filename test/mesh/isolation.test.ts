@@ -9,7 +9,14 @@ import type { Log, LogName } from "../../mesh/log.ts";
 import { request, serve } from "../../mesh/requests.ts";
 import type { Role } from "../../mesh/roles.ts";
 import { ensureLog, ensureMirror, ensureMirrorSource, openLog } from "../../mesh/streams.ts";
-import { appendSubject, leaseBucket, localApi, logSubject, paymentSubject } from "../../mesh/subjects.ts";
+import {
+  appendSubject,
+  leaseBucket,
+  localApi,
+  logSubject,
+  paymentSubject,
+  shardInfoSubject,
+} from "../../mesh/subjects.ts";
 import { eventually } from "./eventually.ts";
 import { prepareMesh, type WholeMesh } from "./whole-mesh.ts";
 
@@ -95,6 +102,16 @@ test("a tenant sees nothing of another one's logs, mirrors, services and leases"
   expect(own.identity).not.toEqual(log.identity);
   expect((await own.publish(0, bytes("g"), { id: "g", expected: 0, timeoutMs: 2000 })).kind).toBe("stored");
   expect((await log.state()).lastSequence).toBe(3);
+});
+
+test("a gateway asks the owners of shards how they stand, and nobody of another tenant does", async () => {
+  const subject = shardInfoSubject("us-east", "0123456789abcdef");
+  await using _ = serve(acme, subject, {}, async (data) => data);
+  const gateway = await as("acme", "us-east", "gateway");
+  await eventually("the owner answers", () => request(gateway, subject, bytes("x"), { timeoutMs: 500 }));
+  const other = await as("globex", "us-east", "gateway");
+  const asked = request(other, subject, bytes("x"), { timeoutMs: 1000 });
+  await expect(asked).rejects.toMatchObject({ code: "no-responders" });
 });
 
 test("a tenant's full log does not touch another tenant's", async () => {

@@ -1,73 +1,20 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Log } from "../../mesh/log.ts";
-import type { EventStore, Notice, SubscribeOptions } from "../../store/event-store.ts";
+import type { Notice } from "../../store/event-store.ts";
 import type { Position } from "../../store/position.ts";
 import { eventually } from "../mesh/eventually.ts";
-import { startNats } from "../mesh/server.ts";
+import { type NatsServer, startNats } from "../mesh/server.ts";
 import { refusal } from "./conformance-calls.ts";
-import { event, openRegion, type TestRegion } from "./region.ts";
+import { openRegion } from "./region.ts";
+import { add, counting, fill, follow, idsOf } from "./subscriber.ts";
 
-/** What is special to the subscriptions of a store on a real log: who reads it, how much is kept, and what faults do. */
+/** What is special to the subscriptions of a store on a real log: who reads it, and how much is kept. */
 
-let server: Awaited<ReturnType<typeof startNats>>;
+let server: NatsServer;
 beforeAll(async () => {
   server = await startNats();
 });
 afterAll(() => server[Symbol.asyncDispose]());
-
-const add = (store: EventStore, stream: string, ...ids: string[]) =>
-  store.append({ stream, expected: "any", events: ids.map((id) => event(id)) });
-
-/** Subscribes, and takes every notice as soon as it comes. */
-function follow(store: EventStore, options: Omit<SubscribeOptions, "signal"> = {}) {
-  const stop = new AbortController();
-  const notices: Notice[] = [];
-  const done = (async () => {
-    for await (const notice of store.subscribe({ ...options, signal: stop.signal })) notices.push(notice);
-  })();
-  done.catch(() => {});
-  return {
-    notices,
-    done,
-    said: (kind: Notice["kind"]) => notices.filter((notice) => notice.kind === kind).length,
-    ids: () => idsOf(notices),
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await done.catch(() => {});
-    },
-  };
-}
-
-const idsOf = (notices: readonly Notice[]) =>
-  notices.flatMap((notice) => (notice.kind === "event" ? [notice.event.id] : []));
-
-/** Counts who follows the log now. */
-function counting() {
-  const count = { now: 0, ever: 0 };
-  const wrap = (log: Log): Log => ({
-    ...log,
-    async *follow(options) {
-      count.now += 1;
-      count.ever += 1;
-      try {
-        yield* log.follow(options);
-      } finally {
-        count.now -= 1;
-      }
-    },
-  });
-  return { count, wrap };
-}
-
-const manyBytes = "x".repeat(100_000);
-
-/** A log of so many batches of 100 KB each. */
-async function fill(store: EventStore, batches: number, stream = "big-1"): Promise<void> {
-  for (let i = 0; i < batches; i++) {
-    const data = { id: `${stream}/${i}`, body: manyBytes };
-    await store.append({ stream, expected: "any", events: [event(`${stream}/${i}`, data)] });
-  }
-}
 
 test("live subscribers share one reader of the log, which opens with the first and closes with the last", async () => {
   await using region = await openRegion(server.url);
@@ -234,36 +181,3 @@ test("those that read by themselves take turns, so that a slow one holds nobody 
   expect(idsOf(taken)).toEqual(quick.ids());
   stop.abort();
 });
-
-test("resumes exactly from every position, across owners and strays, the middle of a batch included", async () => {
-  await using region = await openRegion(server.url);
-  const said = await withStrays(region);
-  await using process = await region.process();
-  const all = idsOf(said);
-  const reached = new Map<number, Position>();
-  for (const [number, notice] of said.entries()) {
-    const positions = notice.kind === "event" ? [notice.event.position] : notice.positions;
-    for (const position of positions) reached.set(position.shard, position);
-    await using rest = follow(process.store, { from: [...reached.values()] });
-    await eventually("it has caught up", () => rest.said("caught-up") === 1);
-    expect([...idsOf(said.slice(0, number + 1)), ...rest.ids()].sort()).toEqual(all.toSorted());
-  }
-});
-
-/** Three owners one after the other, with strays between their batches; what a subscriber was told meanwhile. */
-async function withStrays(region: TestRegion): Promise<Notice[]> {
-  await using watching = await region.process();
-  await using told = follow(watching.store);
-  await eventually("it is live", () => told.said("caught-up") === 1);
-  for (let owner = 0; owner < 3; owner++) {
-    await using process = await region.process();
-    for (let i = 0; i < 4; i++) await add(process.store, `s-${i}`, ...["a", "b", "c"].map((id) => `${owner}${i}${id}`));
-    for (let shard = 0; shard < region.log.shards; shard++) {
-      const expected = (await region.log.lastMessage(shard))?.sequence ?? 0;
-      const data = new TextEncoder().encode("no batch");
-      await region.log.publish(shard, data, { id: `stray-${owner}-${shard}`, expected, timeoutMs: 1_000 });
-    }
-  }
-  await eventually("everything was seen", () => told.ids().length === 36);
-  return told.notices.slice();
-}
