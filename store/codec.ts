@@ -2,7 +2,7 @@ import { constants, crc32, zstdCompressSync, zstdDecompressSync } from "node:zli
 import snappy from "snappyjs";
 import { FormatError } from "./format-error.ts";
 import { decodedBytesMax } from "./limits.ts";
-import { WireReader } from "./wire.ts";
+import { uncompressBlock } from "./snappy-block.ts";
 
 /** The bytes around a batch: a 12-byte preamble, then the compressed body. store/FORMAT.md describes both. */
 
@@ -21,12 +21,13 @@ function compress(body: Uint8Array, codec: CodecName): Uint8Array {
 }
 
 function decompress(body: Uint8Array, codec: number): Uint8Array {
-  // A snappy block begins with its decompressed length; zstd is stopped while it runs.
-  const length = codec === codecs.snappy ? new WireReader(body).uint() : codec === codecs.none ? body.length : 0;
-  if (length > decodedBytesMax) throw tooLarge();
+  if (codec === codecs.snappy) return uncompressBlock(body, decodedBytesMax);
+  if (codec === codecs.none) {
+    if (body.length > decodedBytesMax) throw tooLarge();
+    return body;
+  }
   try {
-    if (codec === codecs.zstd) return zstdDecompressSync(body, { maxOutputLength: decodedBytesMax });
-    return codec === codecs.snappy ? snappy.uncompress(body, decodedBytesMax) : body;
+    return zstdDecompressSync(body, { maxOutputLength: decodedBytesMax });
   } catch (cause) {
     if ((cause as { code?: string }).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(cause);
     throw new FormatError("malformed", `batch body of ${body.length} bytes does not decompress`, { cause });

@@ -190,6 +190,11 @@ function framed(codec: number, packed: Uint8Array): Uint8Array {
   return message;
 }
 
+test("a snappy block with a literal of a negative length is refused, and keeps no reader busy", () => {
+  // Length 10, then a literal whose four bytes of length are all ones.
+  expect(codeOf(framed(codecs.snappy, new Uint8Array([10, 63 << 2, 0xff, 0xff, 0xff, 0xff, 1])))).toBe("malformed");
+});
+
 test("decodeBatch() refuses a bomb without blowing it up", () => {
   const zeros = new Uint8Array(64 << 20);
   expect(codeOf(framed(codecs.zstd, zstdCompressSync(zeros)))).toBe("too-large");
