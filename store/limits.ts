@@ -86,8 +86,11 @@ export const admittedFill = { order: 0.85, client: 0.9, worker: 0.95 } as const;
 export const fillEveryMs = 2_000;
 /** Event types named in a batch's headers: a hint stays small. */
 export const hintedTypesMax = 16;
-/** How long a stopping owner waits for what is in flight: within the 9 s that a process has to stop. */
-export const closeWaitMs = 3_000;
+/**
+ * How long a stopping owner waits for what is in flight: two attempts of a publish. Gateway and workers before it rarely take
+ * their 3 s each; where all do, the 9 s that a process has to stop end it, which harms nothing.
+ */
+export const closeWaitMs = 5_000;
 export const closeStepMs = 20;
 /** Epoch batches tried in one claim, when others write the shard meanwhile. */
 export const epochTriesMax = 10;
