@@ -41,11 +41,15 @@ export function keepThread<Heard, Said>(options: ThreadOptions<Heard, Said>): Ke
     return new Promise((resolve) => {
       const worker = new Worker(options.entry, { workerData: options.data });
       let failure: unknown;
+      const stopWatch = endIfSilent(worker, (reason) => {
+        failure ??= reason;
+      });
       worker.on("message", options.heard);
       worker.on("error", (error) => {
         failure = error;
       });
       worker.on("exit", (code) => {
+        stopWatch();
         thread = undefined;
         resolve(failure ?? new Error(`exit code ${code}`));
       });
@@ -90,4 +94,19 @@ export function keepThread<Heard, Said>(options: ThreadOptions<Heard, Said>): Ke
       return stopped;
     },
   };
+}
+
+/** Ends a thread that hangs. Beats are counted: a process that was stopped must not find its thread silent when it goes on. */
+function endIfSilent(worker: Worker, ending: (reason: Error) => void): () => void {
+  let silent = 0;
+  worker.on("message", () => {
+    silent = 0;
+  });
+  const watch = setInterval(() => {
+    silent += 1;
+    if (silent * limits.beatMs < limits.threadSilenceMs) return;
+    ending(new Error(`nothing was heard for ${limits.threadSilenceMs} ms`));
+    void worker.terminate();
+  }, limits.beatMs);
+  return () => clearInterval(watch);
 }

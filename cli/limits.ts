@@ -16,6 +16,8 @@ export const limits = {
   threadStopMs: 5_000,
   /** The projectors' thread says this often whether all is well; after five missed ones it hangs. */
   beatMs: 1_000,
+  /** A thread that says nothing for so long hangs, and is ended and started again: a write may take it 60 s, but not its loop. */
+  threadSilenceMs: 30_000,
   beatSilenceMs: 5_000,
   /** Projectors read a checkpoint at their start and after a failed write; all else they do is writing. */
   projectorQueryConnections: 2,

@@ -8,6 +8,8 @@ const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 const taggedPattern = new RegExp(`^[A-Za-z0-9._~{}]+-([a-z][a-z0-9]{1,7})-([0-9a-f]{2})-(${uuid})$`);
 const uuidv7Pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab]/;
 
+export const isStreamId = (text: string): boolean => streamPattern.test(text);
+
 /** Throws StoreError "invalid" unless `stream` matches [A-Za-z0-9._~{}-]{1,128} and has a category. */
 export function checkStreamId(stream: string): void {
   if (!streamPattern.test(stream)) {

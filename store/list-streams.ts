@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Archive, LogKey, StreamRange } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import type { ListOptions, StreamPage } from "./event-store.ts";
+import { isStreamId } from "./ids.ts";
 import { streamPageDefault, streamPageMax } from "./limits.ts";
 import { invalidField } from "./messages.ts";
 import { checkCategory, checkPrefix } from "./read-checks.ts";
@@ -66,7 +67,7 @@ function readToken(token: string, log: LogKey, range: ListRange): string {
   const stream = bytes?.toString("latin1", 1 + proofBytes) ?? "";
   const proof = bytes?.subarray(1, 1 + proofBytes);
   const ours = proof !== undefined && Buffer.compare(proof, proofOf(stream, log, range)) === 0;
-  if (bytes?.[0] === version && ours) return stream;
+  if (bytes?.[0] === version && ours && isStreamId(stream)) return stream;
   throw new StoreError(
     "invalid",
     "page_token is not one that was given out for this log, category and prefix: begin without one",

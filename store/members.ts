@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Leases } from "../mesh/lease.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { assignShards } from "./assignment.ts";
-import { memberRetryMs } from "./limits.ts";
+import { memberRetryMs, unheardMs } from "./limits.ts";
 
 /**
  * The processes of a region that own shards of a tenant: each holds a lease of its own name while it lives, so everybody
@@ -15,7 +15,10 @@ export interface Members extends AsyncDisposable {
   settledMs(): number;
   /** Called by who watches the leases. */
   seen(leaseKey: string, owner: string | undefined): void;
-  /** Nobody answered there: it is meant for nothing until its lease changes. */
+  /**
+   * Nobody answered there: for a while this process is meant to own what is meant for it. Everybody else's view stays as it
+   * is, so that no two processes pass a shard to each other.
+   */
   unheard(name: string): void;
 }
 
@@ -31,7 +34,8 @@ export function createMembers(options: {
   const { self, signal } = options;
   const leaving = new AbortController();
   const present = new Set<string>();
-  const unheard = new Set<string>();
+  /** Until when, by performance.now(). */
+  const unheard = new Map<string, number>();
   const assigned = new Map<string, readonly string[]>();
   let changedAt = performance.now();
 
@@ -61,14 +65,11 @@ export function createMembers(options: {
     meant(log, shard, shards) {
       let owners = assigned.get(log);
       if (owners === undefined) {
-        owners = assignShards(
-          log,
-          shards,
-          [...present].filter((name) => !unheard.has(name)),
-        );
+        owners = assignShards(log, shards, [...present]);
         assigned.set(log, owners);
       }
-      return owners[shard] === self ? undefined : owners[shard];
+      const name = owners[shard];
+      return name === self || (name !== undefined && (unheard.get(name) ?? 0) > performance.now()) ? undefined : name;
     },
     settledMs: () => performance.now() - changedAt,
     seen(leaseKey, owner) {
@@ -80,9 +81,7 @@ export function createMembers(options: {
       change();
     },
     unheard(name) {
-      if (!present.has(name) || unheard.has(name)) return;
-      unheard.add(name);
-      change();
+      unheard.set(name, performance.now() + unheardMs);
     },
     async [Symbol.asyncDispose]() {
       leaving.abort();

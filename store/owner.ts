@@ -275,7 +275,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       const end = performance.now() + limits.closeWaitMs;
       const waiting = () => busy !== undefined || queue.size.appends + lookUps.size.appends > 0;
       while (session !== undefined && waiting() && performance.now() < end) {
-        await Promise.race([busy, wait(limits.closeStepMs)]);
+        // Never of what is settled already: that would leave no turn to what it waits for.
+        await Promise.race([...(busy === undefined ? [] : [busy]), wait(limits.closeStepMs)]);
       }
       closing.abort(new StoreError("cancelled", "the store is closing"));
       stopSweep();

@@ -3,7 +3,7 @@ import type { Archive, LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import type { EventStore } from "./event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
-import { reachedWaitMs } from "./limits.ts";
+import { reachedWaitMs, readLogsMax } from "./limits.ts";
 import { checkList, listStreams } from "./list-streams.ts";
 import type { LocalLog } from "./local-log.ts";
 import { chooseLog, examples, logAt, readableLogs } from "./log-choice.ts";
@@ -51,6 +51,7 @@ export function createReads(
     return { reader: readerOf(local, log), shard };
   }
 
+  let readingLogs = 0;
   return {
     async *readStream(stream, { home, minPositions, limit = Number.POSITIVE_INFINITY, ...range } = {}) {
       checkRange({ ...range, limit });
@@ -70,7 +71,18 @@ export function createReads(
       homes.tagOf(home);
       return listStreams(archive, options.keyOf(logAt(local, home, region)), range);
     },
-    readLog: (asked = {}) => readLogs(() => readableLogs(options, asked), asked, logger),
+    async *readLog(asked = {}) {
+      if (readingLogs >= readLogsMax) {
+        const text = `tenant ${options.tenant} reads ${readingLogs} logs in this process; readLogsMax is ${readLogsMax}`;
+        throw new StoreError("overloaded", text, { retryAfterMs: 1_000 });
+      }
+      readingLogs += 1;
+      try {
+        yield* readLogs(() => readableLogs(options, asked), asked, logger);
+      } finally {
+        readingLogs -= 1;
+      }
+    },
   };
 }
 

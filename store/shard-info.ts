@@ -60,8 +60,10 @@ export function createShardInfo(options: ShardInfoOptions): ShardInfo {
   /** How far the archive is; undefined where it does not say in time. */
   async function archived({ key }: LocalLog, shard: number): Promise<number | undefined> {
     const late = AbortSignal.timeout(shardInfoTimeoutMs);
+    // Not checkpoint(): its connections are for what appends wait for.
+    const standing = archive.reached(key, shard, Number.MAX_SAFE_INTEGER, { timeoutMs: 0 });
     const given = new Promise<undefined>((resolve) => late.addEventListener("abort", () => resolve(undefined)));
-    return Promise.race([archive.checkpoint(key, shard).catch(() => undefined), given]);
+    return Promise.race([standing.catch(() => undefined), given]);
   }
 
   async function statusOf(local: LocalLog, shard: number): Promise<ShardStatus> {

@@ -4,6 +4,7 @@ import { decodeBatch } from "./decode.ts";
 import { type DecodedBatch, fromEvents, wholeBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
 import { readPageEvents } from "./limits.ts";
+import { invalidField } from "./messages.ts";
 import type { Position } from "./position.ts";
 import { recordedEvents } from "./recorded.ts";
 
@@ -74,6 +75,7 @@ export function startAtRevision(
 /** What is left of the batch that a position stands in: the events behind it. */
 async function restOf(log: Log, { position, number }: Given): Promise<DecodedBatch | undefined> {
   const { shard, sequence, index } = position;
+  if (sequence < 1) throw invalidField(field(number), "stands before the log");
   // A copy may lag behind the stream's leader.
   const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
   if (message?.sequence !== sequence || message.shard !== shard) throw notThere(log, number);

@@ -1,9 +1,10 @@
 import { every } from "../mesh/clock.ts";
 import type { Log } from "../mesh/log.ts";
 import { StoreError } from "./error.ts";
+import { checkFilter } from "./event-filter.ts";
 import type { EventStore, SubscribeOptions } from "./event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
-import { type SubscriptionLimits, subscriptionLimits } from "./limits.ts";
+import { type SubscriptionLimits, subscribedStreamsMax, subscriptionLimits } from "./limits.ts";
 import { createLiveTail, type LiveTail } from "./live-tail.ts";
 import type { LocalLog } from "./local-log.ts";
 import { known } from "./mesh-away.ts";
@@ -114,7 +115,10 @@ async function lastOf({ log, local }: Source): Promise<number> {
 const revisionOf = ({ from }: SubscribeOptions): number =>
   from !== undefined && from !== "end" && "revision" in from ? from.revision : 0;
 
-function checkAsked({ from, streams = [] }: SubscribeOptions): void {
+function checkAsked({ from, streams = [], categories, types }: SubscribeOptions): void {
+  if (streams.length > subscribedStreamsMax)
+    throw invalidField("streams", `may hold ${subscribedStreamsMax} streams, not ${streams.length}`);
+  checkFilter({ categories, types });
   for (const stream of streams) checkStreamId(stream);
   if (from === undefined || from === "end" || !("revision" in from)) return;
   if (streams.length !== 1)

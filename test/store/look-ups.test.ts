@@ -48,8 +48,13 @@ test("a store that is closed answers what waits for the archive", async () => {
   fresh.archive.stuck = true;
   const waiting = refusal(process.store.append({ stream: "note-2", expected: "any", events: [event("a")] }));
   await eventually("it is asked for", () => fresh.archive.lookUps > 1);
+  let turns = 0;
+  const clock = setInterval(() => turns++, 5);
   await process[Symbol.asyncDispose]();
+  clearInterval(clock);
   expect((await waiting).code).toBe("unavailable");
+  // It waited for the archive as long as it may, and left all others their turn meanwhile.
+  expect(turns).toBeGreaterThan(100);
 });
 
 test("of an append of many events one id is looked up where the stream is new, and all where it is not", async () => {

@@ -87,6 +87,7 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       return ids.slice(0, limit).map((id) => archived(streams.get(id)!));
     },
     async reached(_, shard, sequence, { timeoutMs }) {
+      check();
       const end = performance.now() + timeoutMs;
       while (checkpoints[shard]! < sequence && performance.now() < end)
         await new Promise((next) => setTimeout(next, 5));
