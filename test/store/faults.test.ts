@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { logSubject } from "../../mesh/subjects.ts";
-import { kinds } from "../../store/batch.ts";
-import { createChain } from "../../store/chain.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { AppendResult, RecordedEvent } from "../../store/event-store.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { startProxy } from "./proxy.ts";
-import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
+import { event, openRegion, type TestProcess } from "./region.ts";
+import { wholeLog } from "./whole-log.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -21,35 +20,6 @@ async function read(one: TestProcess, stream: string): Promise<RecordedEvent[]> 
   const events: RecordedEvent[] = [];
   for await (const recorded of one.store.readStream(stream)) events.push(recorded);
   return events;
-}
-
-interface WholeLog {
-  readonly events: readonly { readonly stream: string; readonly id: string; readonly revision: number }[];
-  /** Owners of the epochs, in order. */
-  readonly owners: readonly bigint[];
-  readonly strays: number;
-}
-
-/** The log from its first message to its last, shard by shard, through the chain. */
-async function wholeLog({ log }: TestRegion): Promise<WholeLog> {
-  const events: WholeLog["events"][number][] = [];
-  const owners: bigint[] = [];
-  let strays = 0;
-  for (let shard = 0; shard < log.shards; shard++) {
-    const last = await log.lastMessage(shard);
-    if (last === undefined) continue;
-    const chain = createChain(log.identity, shard, 0);
-    let at = 0;
-    for await (const message of log.read(shard, { from: 1, to: last.sequence })) {
-      at = message.sequence;
-      const next = chain.next(message);
-      if (!("batch" in next)) strays++;
-      else if (next.batch.kind === kinds.epoch) owners.push(next.batch.owner);
-      else for (const { stream, id, revision } of next.batch.events) events.push({ stream, id, revision });
-    }
-    expect(at).toBe(last.sequence);
-  }
-  return { events, owners, strays };
 }
 
 /** Appends until it is acknowledged, as a client with the same ids may. */

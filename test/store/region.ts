@@ -14,13 +14,16 @@ import { createMemoryArchive, type MemoryArchive } from "./memory-archive.ts";
 /** One region's event store on a real nats-server, opened as often as a test needs processes. */
 export interface TestRegion extends AsyncDisposable {
   readonly log: Log;
+  /** Of the leases that its processes share. */
+  readonly bucket: string;
   readonly archive: MemoryArchive;
   /** Another process of the region, as far as the store can tell: own connection, leases and owner nonce. */
   process(options?: ProcessOptions): Promise<TestProcess>;
 }
 
 export interface ProcessOptions {
-  readonly url?: string;
+  /** Other than the region's. */
+  readonly url?: string | readonly string[];
   /** False: it owns no shard, whatever moves. */
   readonly owns?: boolean;
   readonly leases?: Partial<LeaseOptions>;
@@ -41,27 +44,42 @@ export interface TestProcess extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-export async function openRegion(url: string, settings = { shards: 4, bytesMax: 50 << 20 }): Promise<TestRegion> {
-  const watching = await openConnection({ servers: [url], name: "archive", region: "us-east", logger: silent });
+export interface RegionSettings {
+  readonly shards: number;
+  readonly bytesMax: number;
+  /** Of the log and of the leases; default 1. */
+  readonly replicas?: number;
+}
+
+/** `url`: the server's, or those of a cluster. */
+export async function openRegion(
+  url: string | readonly string[],
+  given: RegionSettings = { shards: 4, bytesMax: 50 << 20 },
+): Promise<TestRegion> {
+  const settings = { replicas: 1, ...given };
+  const watching = await openConnection({ servers: [url].flat(), name: "archive", region: "us-east", logger: silent });
   const logName = `t${randomBytes(6).toString("hex")}`;
   const name = { log: logName, home: "us-east", generation: 1 };
-  const log = await ensureLog(watching, name, { ...settings, replicas: 1 });
+  const log = await ensureLog(watching, name, settings);
   const archive = createMemoryArchive(log);
+  const bucket = `leases-${logName}`;
 
   return {
     log,
+    bucket,
     archive,
     async process(options = {}) {
       const c = await openConnection({
-        servers: [options.url ?? url],
+        servers: [options.url ?? url].flat(),
         name: "store",
         region: "us-east",
         logger: silent,
       });
-      const own = await ensureLog(c, name, { ...settings, replicas: 1 });
+      const own = await ensureLog(c, name, settings);
       const stop = new AbortController();
-      const leases = await openLeases(c, `leases-${logName}${options.bucket ?? ""}`, {
+      const leases = await openLeases(c, `${bucket}${options.bucket ?? ""}`, {
         ...leaseDefaults,
+        replicas: settings.replicas,
         ...options.leases,
       });
       const store = await openStore({
