@@ -10,6 +10,11 @@ export const bulkLinesMax = 10_000;
 export const bulkInFlightMax = 512;
 /** One RPC message: an append of 3 MB (the store's limit) in JSON, where base64 adds a third; or many small ones. */
 export const messageBytesMax = 8 << 20;
+/**
+ * Messages in one RPC message: an append of 10,000 events with 32 attributes each, and a row of appends around. Each takes some
+ * hundred bytes once it is decoded, and two or more on the wire.
+ */
+export const messagePartsMax = 350_000;
 /** A zstd message may ask for 8 MiB of what came before it, as much as RFC 9659 lets a content coding have. */
 export const zstdWindowLogMax = 23;
 /** Frames of one zstd message, which are decompressed one by one: it needs one, and some writers put an empty one behind it. */

@@ -11,6 +11,7 @@ import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
 import { createGoEventStoreService } from "./go-event-store.ts";
 import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
 import { mountReflection } from "./reflection.ts";
+import { boundParts } from "./rpc-bounds.ts";
 import { compressions } from "./rpc-compressions.ts";
 import { connectErrorOf } from "./rpc-errors.ts";
 import { mountHealth } from "./rpc-health.ts";
@@ -69,6 +70,7 @@ export function rpcRoutes(options: RpcOptions): (router: ConnectRouter) => void 
     router.service(GoEventStore, createGoEventStoreService(callerOf, options));
     mountHealth(router, services, options.ready);
     mountReflection(router, [...services, Health], [file_meridian_eventstore_v1_problem]);
+    boundParts(router, compressions);
   };
 }
 
@@ -81,6 +83,8 @@ export function rpcSettings(options: RpcOptions) {
   return {
     acceptCompression: compressions,
     readMaxBytes: messageBytesMax,
+    // Nothing here passes on what it does not know; kept, each of eight million fields would be an object.
+    binaryOptions: { readUnknownFields: false },
     maxTimeoutMs: rpcTimeoutMsMax,
     shutdownSignal: shutdown.signal,
     interceptors: [mapErrors(options.logger)],

@@ -1,0 +1,63 @@
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+
+/** Whether a message of this kind can hold others. */
+export const holdsMessages = (schema: DescMessage): boolean => fieldsOf(schema).size > 0;
+
+/**
+ * How many messages are in one, at any depth, counted without decoding it. `check` is called with each count, and ends it by
+ * throwing. Bytes that are no message of this kind throw a RangeError or an Error; what comes before the fault is counted.
+ */
+export function countParts(schema: DescMessage, bytes: Uint8Array, check: (count: number) => void): void {
+  const reader = new BinaryReader(bytes);
+  let count = 0;
+  // Not by recursion: the depth is the sender's to choose.
+  const open = [{ fields: fieldsOf(schema), end: bytes.length }];
+  for (let at = open.at(-1); at !== undefined; at = open.at(-1)) {
+    if (reader.pos >= at.end) {
+      open.pop();
+      continue;
+    }
+    const [number, wireType] = reader.tag();
+    // Whatever the wire type says: the decoder does not look at it either.
+    const field = at.fields.get(number);
+    if (field === undefined) {
+      reader.skip(wireType, number);
+      continue;
+    }
+    check(++count);
+    const length = reader.uint32();
+    if (field.fieldKind === "map") reader.pos += length;
+    else open.push({ fields: fieldsOf(field.message!), end: reader.pos + length });
+  }
+}
+
+const known = new WeakMap<DescMessage, ReadonlyMap<number, DescField>>();
+
+/** The fields that hold messages, or entries of a map, by number. */
+function fieldsOf(schema: DescMessage): ReadonlyMap<number, DescField> {
+  let fields = known.get(schema);
+  if (fields === undefined) {
+    const holding = schema.fields.filter((field) => field.fieldKind === "map" || field.message !== undefined);
+    fields = new Map(holding.map((field) => [field.number, field]));
+    known.set(schema, fields);
+  }
+  return fields;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const brace = 0x7b;
+const bracket = 0x5b;
+
+/** The same of JSON: its objects and arrays. */
+export function countJsonParts(bytes: Uint8Array, check: (count: number) => void): void {
+  let count = 0;
+  let quoted = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === quote) quoted = !quoted;
+    else if (quoted) at += byte === backslash ? 1 : 0;
+    else if (byte === brace || byte === bracket) check(++count);
+  }
+}
