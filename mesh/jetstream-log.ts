@@ -42,7 +42,12 @@ export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
     lastMessage: async (shard) => getMessage(c, stream, { last_by_subj: subjectOf(shard) }),
     messageAfter: async (shard, sequence) =>
       getMessage(c, stream, { seq: sequence + 1, next_by_subj: subjectOf(shard) }),
-    message: (sequence) => directGet(c, stream, sequence),
+    async message(sequence) {
+      if (facts.replicas === 1) return directGet(c, stream, sequence);
+      // Any replica answers, also one that lags behind or is about to die: then the leader is asked.
+      const found = await directGet(c, stream, sequence).catch(() => undefined);
+      return found ?? getMessage(c, stream, { seq: sequence });
+    },
     read: (shard, range) => readRange(c, { stream, filter: subjectOf(shard), ...range }),
     readAll: (range) => readRange(c, { stream, ...range }),
     follow: (options) => follow(c, stream, options),
@@ -98,7 +103,7 @@ interface StoredAnswer {
 export async function getMessage(
   c: Connection,
   stream: string,
-  query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+  query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
 ): Promise<StoredMessage | undefined> {
   const subject = api.messageGet(c.region, stream);
   try {

@@ -132,6 +132,12 @@ async function readKey(c: Connection, bucket: string, key: string): Promise<KeyS
   return owner === "" ? { revision: message.sequence } : { revision: message.sequence, owner };
 }
 
+/**
+ * True: nothing newer than what is known, as a leader that was cut off may answer. What it names proves nothing, ours neither:
+ * this process may have held the key then.
+ */
+const isPast = (now: KeyState, known: number) => now.revision > 0 && now.revision <= known;
+
 function writeKey(
   c: Connection,
   bucket: string,
@@ -160,7 +166,7 @@ async function take(c: Connection, bucket: string, key: string, owner: string): 
     if (outcome.kind === "refused") throw new MeshError("refused", `cannot lease ${key}: ${outcome.reason}`);
     // The answer may be lost: the key says whether it was ours.
     const now = await readKey(c, bucket, key);
-    return now.owner === owner ? { revision: now.revision, sentMs } : undefined;
+    return now.owner === owner && !isPast(now, before.revision) ? { revision: now.revision, sentMs } : undefined;
   } catch (error) {
     if (error instanceof MeshError && (error.code === "timeout" || error.code === "no-responders")) return undefined;
     throw error;
@@ -206,7 +212,7 @@ function keep(
     }
     const now = await readKey(c, bucket, key).catch(() => undefined);
     if (stop.signal.aborted) return 0;
-    if (now === undefined || now.revision === revision) return limits.leaseRetryMs; // no answer, or an old one
+    if (now === undefined || isPast(now, revision)) return limits.leaseRetryMs;
     if (now.owner !== owner) {
       lose(now.owner === undefined ? "it ran out" : "another process has it");
       return 0;

@@ -64,7 +64,7 @@ export interface Log {
   lastMessage(shard: number): Promise<StoredMessage | undefined>;
   /** The shard's first message after `sequence`, asked of the leader. "Undefined" is no evidence. */
   messageAfter(shard: number, sequence: number): Promise<StoredMessage | undefined>;
-  /** The message at `sequence`, by direct get. */
+  /** The message at `sequence`, by direct get; where there are replicas, of the leader if the one that was asked lacks it. */
   message(sequence: number): Promise<StoredMessage | undefined>;
   /** A shard's messages with from <= sequence <= to, in order; ends there. Fails (MeshError) when it cannot reach `to`. */
   read(shard: number, range: { from: number; to: number; signal?: AbortSignal }): AsyncIterable<StoredMessage>;

@@ -55,6 +55,9 @@ export async function claim(options: ClaimOptions): Promise<Claimed | undefined>
   }
 }
 
+/** Counts the epochs that this process has begun, or tried to: no two of its epoch batches are alike. */
+let epochs = 0;
+
 /** From the accepted epoch batch on, every publish of an earlier owner is refused by the fence. */
 async function beginEpoch(options: ClaimOptions): Promise<number> {
   const { log, shard, owner } = options;
@@ -63,16 +66,17 @@ async function beginEpoch(options: ClaimOptions): Promise<number> {
     const message = await log.lastMessage(shard);
     const last = message?.sequence ?? 0;
     const timeUs = Math.max(Date.now() * 1000, endOf(message));
-    const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number: 0, timeUs };
+    const number = ++epochs;
+    const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number, timeUs };
     const fate = await commit({
       log,
       shard,
       message: frame(encodeEpoch(head, options.writer), options.codec),
-      id: `${options.leaseKey}-epoch-${options.ownerName}-${last}`,
+      id: `${options.leaseKey}-epoch-${options.ownerName}-${number}`,
       last,
       owner,
       epoch: 0,
-      number: 0,
+      number,
       logger: options.logger,
       signal: options.signal,
     });

@@ -1,8 +1,10 @@
+import { setTimeout as wait } from "node:timers/promises";
 import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Batch } from "./batch.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts";
+import { republishMsMax } from "./limits.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
 export interface LogBatch {
@@ -64,7 +66,7 @@ export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerat
     chains[shard] ??= createChain(log.identity, shard, known);
     const next = chains[shard].next(message);
     if ("batch" in next) yield decodedBatch(log, message, next.batch);
-    else if (first && from > known + 1 && (await isGap(log, message, known))) {
+    else if (first && from > known + 1 && (await isGap(log, message, known, signal))) {
       chains[shard] = createChain(log.identity, shard, known);
       for await (const missed of log.read(shard, { from: known + 1, to: sequence, signal })) {
         yield decoded(log, chains[shard], missed, logger);
@@ -76,10 +78,17 @@ export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerat
   }
 }
 
-/** Where the reader began may have been told by a leader that was cut off, and knew the past only. */
-async function isGap(log: Log, message: StoredMessage, known: number): Promise<boolean> {
-  const next = await log.messageAfter(message.shard, known);
-  return next !== undefined && next.sequence < message.sequence;
+/**
+ * Where the reader began may have been told by a leader that was cut off, and knew the past only. Asked until the answer is
+ * one of the present, in which the message is.
+ */
+async function isGap(log: Log, message: StoredMessage, known: number, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    const next = await log.messageAfter(message.shard, known).catch(() => undefined);
+    if (next !== undefined && next.sequence <= message.sequence) return next.sequence < message.sequence;
+    await wait(republishMsMax, undefined, { signal }).catch(() => undefined);
+  }
+  return false;
 }
 
 function decoded(log: Log, chain: Chain, message: StoredMessage, logger: Logger): DecodedBatch {

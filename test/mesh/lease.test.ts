@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type LeaseChange, type LeaseOptions, openLeases } from "../../mesh/lease.ts";
 import { silent } from "../../mesh/logger.ts";
+import { api, leaseStream, leaseSubject } from "../../mesh/subjects.ts";
 import { eventually } from "./eventually.ts";
 import { type NatsServer, startNats } from "./server.ts";
 
@@ -111,6 +112,39 @@ test("a renewal whose answer was lost is adopted: the lease stays", async () => 
   expect(lease!.lost.aborted).toBe(false);
   expect(lease!.held()).toBe(true);
   await lease!.release();
+});
+
+/** What a leader that was cut off makes of a connection: it refuses every write, and reads are of the time when it was. */
+async function cutOff(c: Connection, bucket: string): Promise<Connection> {
+  const past = await c.wire.ask(
+    api.messageGet("us-east", leaseStream(bucket)),
+    new TextEncoder().encode(JSON.stringify({ last_by_subj: leaseSubject(bucket, "k") })),
+    { timeoutMs: 1_000 },
+  );
+  const refused = { ...past, data: new TextEncoder().encode('{"error":{"err_code":10071}}') };
+  const ask: Connection["wire"]["ask"] = async (subject, data, options) => {
+    if (subject === leaseSubject(bucket, "k")) return refused;
+    return subject === api.messageGet("us-east", leaseStream(bucket)) ? past : c.wire.ask(subject, data, options);
+  };
+  return { ...c, wire: { ...c.wire, ask } };
+}
+
+test("a leader that was cut off and answers from the past gives nobody a lease, and renews none", async () => {
+  const { bucket, first, second } = await twoProcesses();
+  const early = await first.acquire("k", "aa");
+  const past = await cutOff(a, bucket);
+  const asked: Connection = { ...a, wire: { ...a.wire, ask: (...given) => present.wire.ask(...given) } };
+  let present = a;
+  await early!.release();
+  const lease = await (await openLeases(asked, bucket, short)).acquire("k", "aa");
+  present = past;
+  await eventually("no longer held", () => !lease!.held(), short.ttlMs);
+  const other = await eventually("another has it", () => second.acquire("k", "bb"), short.ttlMs + 1_500);
+  expect(await (await openLeases(past, bucket, short)).acquire("k", "aa")).toBeUndefined();
+  expect(lease!.held()).toBe(false);
+  present = a;
+  await eventually("lost", () => lease!.lost.aborted);
+  await other.release();
 });
 
 test("an owner whose key another has taken learns of it", async () => {

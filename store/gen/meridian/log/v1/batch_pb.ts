@@ -55,7 +55,7 @@ export type EventBatch = Message<"meridian.log.v1.EventBatch"> & {
   owner: bigint;
 
   /**
-   * Counts up since the epoch batch.
+   * Counts up since the epoch batch; in an epoch batch, the owner's epochs.
    *
    * @generated from field: uint64 number = 6;
    */
