@@ -62,6 +62,8 @@ export function callPatiently<T>(
 
 export interface StreamInfo {
   readonly created: string;
+  /** The server's clock as it answered, RFC 3339. */
+  readonly ts: string;
   readonly did_create?: boolean;
   readonly config: {
     readonly name: string;

@@ -61,13 +61,14 @@ export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
 }
 
 async function logState(c: Connection, stream: string): Promise<LogState> {
-  const { state, config } = await call<StreamInfo>(c, api.streamInfo(c.region, stream), undefined);
+  const { state, config, ts } = await call<StreamInfo>(c, api.streamInfo(c.region, stream), undefined);
   return {
     messages: state.messages,
     bytes: state.bytes,
     bytesMax: config.max_bytes,
     firstSequence: state.first_seq,
     lastSequence: state.last_seq,
+    timeMs: Date.parse(ts),
   };
 }
 

@@ -48,6 +48,8 @@ export interface LogState {
   readonly bytesMax: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** The broker's clock as it answered, milliseconds since 1970. */
+  readonly timeMs: number;
 }
 
 export interface Log {

@@ -1,27 +1,24 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Lease, Leases } from "../mesh/lease.ts";
-import type { Log, StoredMessage } from "../mesh/log.ts";
+import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import { createChain, strayAlarm } from "./chain.ts";
 import { type CodecName, frame } from "./codec.ts";
 import { backoffMs, commit } from "./commit.ts";
-import { decodeBatch } from "./decode.ts";
 import { encodeEpoch } from "./encode.ts";
 import { StoreError } from "./error.ts";
-import { FormatError } from "./format-error.ts";
-import { clockRetryMs, clockSkewMsMax, epochTriesMax } from "./limits.ts";
-import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
+import { inTime } from "./in-time.ts";
+import { archiveAnswerMs, clockSkewMsMax, epochTriesMax } from "./limits.ts";
+import { endOf, type Recovered, recover } from "./recover.ts";
+import { createShardClock, type ShardClock } from "./shard-clock.ts";
 
 /** What an owner begins with. */
-export interface Claimed {
+export interface Claimed extends Recovered {
   readonly lease: Lease;
   /** Stream sequence of the epoch batch. */
   readonly epoch: number;
-  readonly index: StreamIndex;
-  /** The owner's clock never goes behind this, microseconds. */
-  readonly timeUs: number;
-  /** Checkpoint of the archive when the index was built. */
+  readonly clock: ShardClock;
+  /** Checkpoint of the archive before it was claimed; 0: it did not answer. */
   readonly archived: number;
 }
 
@@ -40,32 +37,58 @@ export interface ClaimOptions {
   readonly signal: AbortSignal;
 }
 
-/** Undefined: somebody else holds the lease. Rejects (StoreError, MeshError, or as the archive does) when it cannot be done now. */
+/**
+ * Undefined: somebody else holds the lease. Rejects (StoreError, MeshError) when it cannot be done now; with nothing written
+ * to the log where the archive or this process's clock is the reason.
+ */
 export async function claim(options: ClaimOptions): Promise<Claimed | undefined> {
-  // First, as an epoch that cannot be built upon only fills the log. An older checkpoint means more to read, nothing else.
-  const archived = await options.archive.checkpoint(options.key, options.shard);
+  const archived = await askArchive(options);
+  const clock = await checkClock(options);
   const lease = await options.leases.acquire(options.leaseKey, options.ownerName);
   if (lease === undefined) return undefined;
   try {
-    const epoch = await beginEpoch(options);
-    return { lease, epoch, archived, ...(await recover(options, archived, epoch)) };
+    const epoch = await beginEpoch(options, clock);
+    const { index, timeUs } = await recover({ ...options, archived, epoch });
+    return { lease, epoch, index, timeUs, clock, archived: archived ?? 0 };
   } catch (error) {
     await lease.release().catch((cause) => options.logger.warn({ cause }, "could not release a lease; it will expire"));
     throw error;
   }
 }
 
+/**
+ * The archive's checkpoint; undefined where it does not answer in time: a shard needs an owner then as well, see recover.ts.
+ * An older one means more to read, nothing else. Rejects with StoreError where it is of another history than the log.
+ */
+async function askArchive({ archive, key, log, shard, logger }: ClaimOptions): Promise<number | undefined> {
+  const archived = await inTime(archive.checkpoint(key, shard), archiveAnswerMs).catch((error: unknown) => {
+    if (error instanceof StoreError) throw error;
+    logger.warn({ error, shard }, `the archive does not answer: shard ${shard} is claimed with what its log says`);
+    return undefined;
+  });
+  if (archived === undefined || archived === 0) return archived;
+  // An archive is behind its log, always: this one belongs to another, or the log was put back to an older state.
+  const last = (await log.lastMessage(shard))?.sequence ?? 0;
+  const message = archived > last ? undefined : await log.message(archived);
+  if (archived <= last && (message === undefined || message.shard === shard)) return archived;
+  const found = archived > last ? `the log ends at ${last}` : `that is a message of shard ${message?.shard}`;
+  throw new StoreError(
+    "unavailable",
+    `shard ${shard} is not claimed: the archive has it up to ${archived}, but ${found}. One of the two is not of this log's history`,
+  );
+}
+
 /** Counts the epochs that this process has begun, or tried to: no two of its epoch batches are alike. */
 let epochs = 0;
 
 /** From the accepted epoch batch on, every publish of an earlier owner is refused by the fence. */
-async function beginEpoch(options: ClaimOptions): Promise<number> {
+async function beginEpoch(options: ClaimOptions, clock: ShardClock): Promise<number> {
   const { log, shard, owner } = options;
   for (let attempt = 1; ; attempt++) {
     // May be old where a leader was cut off: only the accepted epoch batch proves it.
     const message = await log.lastMessage(shard);
     const last = message?.sequence ?? 0;
-    const timeUs = Math.max(Date.now() * 1000, endOf(message));
+    const timeUs = Math.max(Math.floor(clock.nowMs() * 1000), message === undefined ? 0 : endOf(message));
     const number = ++epochs;
     const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number, timeUs };
     const fate = await commit({
@@ -90,53 +113,17 @@ async function beginEpoch(options: ClaimOptions): Promise<number> {
   }
 }
 
-/** Rebuilds the index from the archive's checkpoint to exactly the epoch batch. */
-async function recover(
-  options: ClaimOptions,
-  archived: number,
-  epoch: number,
-): Promise<Pick<Claimed, "index" | "timeUs">> {
-  const { log, shard } = options;
-  const floor = archived === 0 ? undefined : await log.message(archived);
-  // By the clock that let ids in, the owner's of that time: a minted id below the floor is at most `clockSkewMsMax` younger.
-  let timeUs = floor === undefined ? (archived === 0 ? 0 : Date.now() * 1000) : endOf(floor);
-  const index = createStreamIndex({ sequence: archived, timeMs: timeUs / 1000 });
-  const chain = createChain(log.identity, shard, archived);
-  for await (const message of log.read(shard, { from: archived + 1, to: epoch, signal: options.signal })) {
-    const next = chain.next(message);
-    if (!("batch" in next)) {
-      strayAlarm(options.logger, message, next.stray);
-      continue;
-    }
-    index.add(next.batch, message.sequence);
-    timeUs = Math.max(timeUs, endOf(message));
-    if (message.sequence === epoch) await checkClock(message.timeMs, options);
-  }
-  if (chain.accepted() !== epoch) {
-    throw new StoreError(
-      "unavailable",
-      `shard ${shard} was read to ${chain.accepted()}, not to its epoch batch ${epoch}: the log and the archive (at ${archived}) do not fit`,
-    );
-  }
-  return { index, timeUs };
-}
-
-/** Recorded time of the last event of a message, microseconds; 0 where it is no batch. */
-function endOf(message: StoredMessage | undefined): number {
-  if (message === undefined) return 0;
-  try {
-    const batch = decodeBatch(message.data);
-    return batch.events.at(-1)?.recordedUs ?? batch.timeUs;
-  } catch (error) {
-    if (error instanceof FormatError) return 0;
-    throw error;
-  }
-}
-
-async function checkClock(brokerMs: number, { shard, signal }: ClaimOptions): Promise<void> {
-  const off = Date.now() - brokerMs;
-  if (Math.abs(off) <= clockSkewMsMax) return;
-  await wait(clockRetryMs, undefined, { signal });
+/**
+ * The owner's clock, if this process's is right. Compared before anything is written: the time of a batch is taken over by
+ * every later owner, as recorded time never goes back.
+ */
+async function checkClock({ log, shard }: ClaimOptions): Promise<ShardClock> {
+  const askedMs = Date.now();
+  const { timeMs } = await log.state();
+  const answeredMs = Date.now();
+  // The broker answered at some time between the two.
+  const off = timeMs > answeredMs ? answeredMs - timeMs : Math.max(0, askedMs - timeMs);
+  if (Math.abs(off) <= clockSkewMsMax) return createShardClock(answeredMs);
   throw new StoreError(
     "unavailable",
     `shard ${shard} is not claimed: this process's clock is ${off} ms off the broker's, more than ${clockSkewMsMax}`,

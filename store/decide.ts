@@ -22,7 +22,8 @@ export type Repeat = {
 /** `last` is the stream's last revision before it. */
 export type Acceptance = { readonly kind: "accept"; readonly last: number; readonly fresh: boolean };
 
-export function decide(part: AppendPart, index: StreamIndex): Decision {
+/** `timeMs`: at which it would be recorded. */
+export function decide(part: AppendPart, index: StreamIndex, timeMs: number): Decision {
   const { stream, expected } = part.request;
   const entry = index.peek(stream);
   const known = recall(part, entry, index);
@@ -31,7 +32,16 @@ export function decide(part: AppendPart, index: StreamIndex): Decision {
   const count = known.events.reduce((sum, event) => (event === undefined ? sum : sum + 1), 0);
   if (count > 0) return repeatOrRefuse(part, known.events, count);
   if (!holds(expected, last)) return { kind: "refuse", error: wrongRevision(stream, expected, last) };
+  // By the recorded time, which is in the log: below the floor is then no id that is more than this younger than the floor,
+  // whatever the clocks have done. A repeat of what was recorded is none the less a repeat.
+  const aheadMs = (part.mintedMs ?? 0) - timeMs;
+  if (aheadMs > clockSkewMsMax) return { kind: "refuse", error: ofTheFuture(stream, aheadMs) };
   return { kind: "accept", last, fresh: last === -1 };
+}
+
+function ofTheFuture(stream: string, aheadMs: number): StoreError {
+  const text = `stream id "${stream}" was minted ${Math.ceil(aheadMs)} ms in the future`;
+  return new StoreError("invalid", text, { field: "stream" });
 }
 
 /**
@@ -41,11 +51,12 @@ export function decide(part: AppendPart, index: StreamIndex): Decision {
 export function decideTogether(
   parts: readonly AppendPart[],
   index: StreamIndex,
+  timeMs: number,
 ): Unknown | Refusal | { readonly kind: "together"; readonly decisions: readonly (Repeat | Acceptance)[] } {
   const decisions: (Repeat | Acceptance)[] = [];
   const refused: Refusal[] = [];
   for (const part of parts) {
-    const decision = decide(part, index);
+    const decision = decide(part, index, timeMs);
     if (decision.kind === "look-up") return decision;
     if (decision.kind === "refuse") refused.push(decision);
     else decisions.push(decision);

@@ -94,8 +94,12 @@ export const closeWaitMs = 5_000;
 export const closeStepMs = 20;
 /** Epoch batches tried in one claim, when others write the shard meanwhile. */
 export const epochTriesMax = 10;
-/** A clock that is off is not right again in an instant; each try costs an epoch batch. */
-export const clockRetryMs = 5_000;
+/** What an append waits for of the archive, which takes 20 ms: who hangs is away, and no append waits its 10 s for that. */
+export const archiveAnswerMs = 2_500;
+/** Messages of a shard that a new owner reads back while the archive does not answer: full batches are read in 2 s or 3. */
+export const readBackMessagesMax = 4_096;
+/** Events that a new owner takes into its index, however far behind the archive is: half of it is for what comes. */
+export const recoveredEventsMax = 500_000;
 /** First and longest pause before a batch is published again: an election takes seconds, a restart less. */
 export const republishMsMin = 50;
 export const republishMsMax = 500;

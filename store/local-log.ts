@@ -4,7 +4,6 @@ import type { Logger } from "../mesh/logger.ts";
 import { logStream } from "../mesh/subjects.ts";
 import { type AppendPart, packPart } from "./append-part.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import { StoreError } from "./error.ts";
 import type { AppendRequest, AppendResult, Durability } from "./event-store.ts";
 import type { Forwarder } from "./forward.ts";
 import { createHandOver } from "./hand-over.ts";
@@ -97,15 +96,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
     moving = false;
   });
 
-  function tagOf(stream: string) {
-    const tag = parseTag(stream, options.tags, own.shards);
-    if (tag !== undefined && tag.timeMs - Date.now() > limits.clockSkewMsMax) {
-      throw new StoreError("invalid", `stream id "${stream}" was minted ${tag.timeMs - Date.now()} ms in the future`, {
-        field: "stream",
-      });
-    }
-    return tag;
-  }
+  const tagOf = (stream: string) => parseTag(stream, options.tags, own.shards);
 
   return {
     ...options,
@@ -130,7 +121,8 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
         if (shard.elsewhere() === undefined && events < limits.batchEventsMax && bytes < limits.batchBytesMax) break;
         collecting = (collecting + 1) % shards.length;
       }
-      return mintId(options.tag, collecting, Date.now());
+      // By the owner's clock where it is here: what this process's own does meanwhile is no matter then.
+      return mintId(options.tag, collecting, Math.floor(shards[collecting]!.nowMs()));
     },
     seen(leaseKey, owner) {
       const shard = leaseKey.startsWith(`${stream}-`) ? shards[Number(leaseKey.slice(stream.length + 1))] : undefined;

@@ -2,7 +2,8 @@ import type { Logger } from "../mesh/logger.ts";
 import type { AppendPart } from "./append-part.ts";
 import type { Archive, LogKey, LookedUp, LookUp } from "./archive.ts";
 import { StoreError } from "./error.ts";
-import { lookUpPairsMax } from "./limits.ts";
+import { inTime } from "./in-time.ts";
+import { archiveAnswerMs, lookUpPairsMax } from "./limits.ts";
 import type { Pending } from "./pending.ts";
 
 /**
@@ -26,6 +27,8 @@ export function createLookUps(options: {
   readonly key: LogKey;
   readonly shard: number;
   readonly logger: Logger;
+  /** Below it an answer is void: of what lies between the two neither archive nor index would know. */
+  readonly floor: () => number;
   readonly answered: (appends: readonly Pending[]) => void;
   /** The archive's checkpoint, as every answer tells it. */
   readonly checkpoint: (sequence: number) => void;
@@ -49,15 +52,16 @@ export function createLookUps(options: {
     const { taken, pairs } = take();
     if (taken.length === 0) return;
     asked = taken;
-    const answer = await options.archive
-      .lookUp(options.key, options.shard, pairs)
-      .catch((cause: unknown) => ({ cause }));
+    const answer = await inTime(options.archive.lookUp(options.key, options.shard, pairs), archiveAnswerMs).catch(
+      (cause: unknown) => ({ cause }),
+    );
     asked = [];
     weigh(taken, -1);
-    if ("cause" in answer) unanswered(taken, answer.cause);
+    if ("cause" in answer) unanswered([...taken, ...drain()], answer.cause);
     else {
       options.checkpoint(answer.floor);
-      options.answered(taken.filter((pending) => understand(pending, answer.floor, answer.found)));
+      if (answer.floor < options.floor()) tooOld(taken, answer.floor);
+      else options.answered(taken.filter((pending) => understand(pending, answer.floor, answer.found)));
     }
     if (waiting.length > 0) void ask();
   }
@@ -88,6 +92,23 @@ export function createLookUps(options: {
     const text = "whether these events were recorded before cannot be known now; repeat the append with the same ids";
     const error = new StoreError("unavailable", text, { retryAfterMs: 1000 }, { cause });
     for (const pending of appends) pending.reject(error);
+  }
+
+  /** Not asked again: it is behind by as much as the projector has to bring, and not for a moment. */
+  function tooOld(appends: readonly Pending[], at: number): void {
+    const floor = options.floor();
+    options.logger.warn({ at, floor, appends: appends.length }, "the archive is behind what the owner remembers");
+    const text = `the archive is at ${at} of shard ${options.shard}, this owner knows what lies above ${floor}: whether these events were recorded before cannot be known before it has caught up; repeat the append with the same ids`;
+    const error = new StoreError("unavailable", text, { retryAfterMs: 1000 });
+    for (const pending of appends) pending.reject(error);
+  }
+
+  /** Empties what waits. */
+  function drain(): readonly Pending[] {
+    const all = waiting;
+    weigh(all, -1);
+    waiting = [];
+    return all.filter(({ settled }) => !settled);
   }
 
   /** As many waiting appends as one statement takes; at least one, however large. */
@@ -136,11 +157,6 @@ export function createLookUps(options: {
       yield* waiting;
     },
     add,
-    drain() {
-      const all = [...asked, ...waiting];
-      weigh(waiting, -1);
-      waiting = [];
-      return all;
-    },
+    drain: () => [...asked, ...drain()],
   };
 }

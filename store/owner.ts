@@ -39,6 +39,8 @@ export interface ShardOwner extends AsyncDisposable {
   giveUp(): Promise<void>;
   /** Called by who watches the leases: the shard's holder, or undefined when it is free. */
   seen(holder: string | undefined): void;
+  /** What it takes for the time, milliseconds since 1970: as owner what its events are recorded with. */
+  nowMs(): number;
   /** As owner: sequence of the shard's last batch. Undefined: this process cannot say. */
   last(): number | undefined;
   /** As owner: where the stream's events above `sequence` are. Undefined: the index does not know them all. */
@@ -84,6 +86,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   let flying: readonly Pending[] = [];
   let scheduled = false;
   let givingUp = false;
+  /** Why it could not be claimed. */
+  let trouble: string | undefined;
   let leaving = false;
   let busy: Promise<void> | undefined;
   let rotatedAt = performance.now();
@@ -93,12 +97,14 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     key,
     shard,
     logger,
+    floor: () => session?.index.floor() ?? 0,
     answered: (appends) => enqueue(appends, "last"),
     checkpoint: heard,
   });
 
   function heard(checkpoint: number): void {
-    if (session !== undefined) session.archived = Math.max(session.archived, checkpoint);
+    // Lower too: of a database that was put back to an older state nothing must be forgotten that it lacks.
+    if (session !== undefined) session.archived = checkpoint;
   }
 
   function enqueue(appends: readonly Pending[], where: "first" | "last"): void {
@@ -131,8 +137,10 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   async function runGroup(current: Session): Promise<void> {
+    if (current.archived > current.last) return void stepDown(aheadOf(current));
     rotate(current);
-    const group = createGroup(current.index, current.timeUs, { lookUp: lookUps.add, take: queue.take });
+    const timeUs = Math.max(Math.floor(current.clock.nowMs() * 1000), current.timeUs + 1);
+    const group = createGroup(current.index, timeUs, { lookUp: lookUps.add, take: queue.take });
     flying = group.all();
     const outcome = await publishGroup(group, current, options, signal);
     flying = [];
@@ -169,6 +177,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         // Nobody: it ran out between the two questions.
       } catch (error) {
         if (signal.aborted) break;
+        trouble = error instanceof StoreError ? error.message : undefined;
         logger.warn(
           { error, shard, attempt },
           `shard ${shard} of ${options.leaseKey} could not be claimed; trying again`,
@@ -183,13 +192,14 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   function own(begun: Claimed): void {
     if (signal.aborted) return void begun.lease.release();
     state = "owner";
-    const { lease, epoch, index, timeUs, archived } = begun;
-    session = { lease, epoch, index, timeUs, archived, last: epoch, number: 0 };
+    trouble = undefined;
+    const { epoch } = begun;
+    session = { ...begun, last: epoch, number: 0 };
     rotatedAt = performance.now();
-    logger.info({ shard, epoch, events: index.size() }, `owner of ${options.leaseKey}`);
-    lease.lost.addEventListener("abort", () => {
+    logger.info({ shard, epoch, events: begun.index.size() }, `owner of ${options.leaseKey}`);
+    begun.lease.lost.addEventListener("abort", () => {
       // A batch in flight is settled first.
-      if (busy !== undefined || session?.lease !== lease) return;
+      if (busy !== undefined || session?.lease !== begun.lease) return;
       void stepDown("its lease was lost");
       pump();
     });
@@ -220,7 +230,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   const stopSweep = every(limits.sweepMs, () => {
     const now = performance.now();
     for (const pending of [...queue.waiting(), ...flying, ...lookUps.pending()]) {
-      if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state));
+      if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state, trouble));
     }
     if (session === undefined || session.index.size() < limits.rotateEventsMin) return;
     // Here too: a full index refuses everything, and then no group would ever come to rotate it.
@@ -254,6 +264,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       if (holder !== undefined && busy === undefined) void stepDown(`${holder} has the lease`);
       pump();
     },
+    nowMs: () => session?.clock.nowMs() ?? Date.now(),
     last: () => (session !== undefined && surely(session) ? session.last : undefined),
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
@@ -287,6 +298,9 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   };
 }
 
+/** Nothing is in flight: no batch of the shard is above the last one, unless this process has been replaced. */
+const aheadOf = ({ archived, last }: Session) => `the archive is at ${archived}, its own last batch at ${last}`;
+
 /** What an append is answered whose sender took this process for the owner: nothing was recorded, and it looks again. */
 export function movedAway(stream: string): StoreError {
   const text = `the shard of ${stream} has just moved to another process; repeat the append with the same ids`;
@@ -299,8 +313,8 @@ function stopping(pending: Pending): StoreError {
   return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
 }
 
-function late(pending: Pending, state: OwnerState): StoreError {
-  const why = state === "owner" ? "the broker has not confirmed it" : "the shard has no owner yet";
+function late(pending: Pending, state: OwnerState, trouble = "the shard has no owner yet"): StoreError {
+  const why = state === "owner" ? "the broker has not confirmed it" : trouble;
   return new StoreError(
     "unavailable",
     `append to ${streamsOf(pending.parts)} waited ${limits.appendWaitMs} ms: ${why}. Whether it was recorded is not known; repeat it with the same ids`,

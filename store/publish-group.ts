@@ -9,6 +9,7 @@ import type { Accepted, Decided, Group } from "./group.ts";
 import { hintedTypesMax } from "./limits.ts";
 import type { OwnerOptions } from "./owner.ts";
 import type { Pending } from "./pending.ts";
+import type { ShardClock } from "./shard-clock.ts";
 import type { StreamIndex } from "./stream-index.ts";
 
 /** What an owner knows while it owns; thrown away as a whole when it steps down. */
@@ -16,6 +17,7 @@ export interface Session {
   readonly lease: Lease;
   readonly epoch: number;
   readonly index: StreamIndex;
+  readonly clock: ShardClock;
   /** Sequence of the shard's last batch: the next fence. */
   last: number;
   /** Number of the last batch since the epoch batch. */

@@ -56,6 +56,7 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     seen(now) {
       holder = now;
     },
+    nowMs: () => Date.now(),
     last: () => undefined,
     above: () => undefined,
     queued: () => size,

@@ -23,8 +23,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: "no epoch batch: a new owner begins where the log ends",
     file: "store/claim.ts",
-    find: "const epoch = await beginEpoch(options);",
-    replace: "const epoch = (await options.log.lastMessage(options.shard))?.sequence ?? (await beginEpoch(options));",
+    find: "const epoch = await beginEpoch(options, clock);",
+    replace:
+      "const epoch = (await options.log.lastMessage(options.shard))?.sequence ?? (await beginEpoch(options, clock));",
     test: faults("two owners at once"),
   },
   {
@@ -92,9 +93,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "a shard is read back short by one batch",
-    file: "store/claim.ts",
-    find: "    index.add(next.batch, message.sequence);",
-    replace: "    if (message.sequence !== epoch - 1) index.add(next.batch, message.sequence);",
+    file: "store/recover.ts",
+    find: "else rebuilt.add(message, next.batch);",
+    replace: "else rebuilt.add(message, message.sequence === epoch - 1 ? { ...next.batch, events: [] } : next.batch);",
     test: faults("a repeat that meets a new owner while the archive stands still"),
   },
   {

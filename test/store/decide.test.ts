@@ -8,11 +8,11 @@ import { event } from "./region.ts";
 test("an answer from below the floor is no answer: what was forgotten since would be taken for new", () => {
   const index = createStreamIndex({ sequence: 10, timeMs: 0 });
   const part = packPart({ stream: "s-1", expected: "no-stream", events: [event("a")] });
-  expect(decide(part, index).kind).toBe("look-up");
+  expect(decide(part, index, 1_000).kind).toBe("look-up");
   part.lookedUp = { floor: 9, found: [{ revision: -1 }] };
-  expect(decide(part, index).kind).toBe("look-up");
+  expect(decide(part, index, 1_000).kind).toBe("look-up");
   part.lookedUp = { floor: 10, found: [{ revision: -1 }] };
-  expect(decide(part, index)).toMatchObject({ kind: "accept", last: -1, fresh: true });
+  expect(decide(part, index, 1_000)).toMatchObject({ kind: "accept", last: -1, fresh: true });
 });
 
 test("a stream whose beginning lies below the floor is not known whole: an id that is not here may be in the archive", () => {
@@ -20,7 +20,7 @@ test("a stream whose beginning lies below the floor is not known whole: an id th
   const later = { stream: "s-1", id: "d", revision: 3, digest: 1n } as BatchEvent;
   index.add({ events: [later] } as unknown as Batch, 11);
   const part = packPart({ stream: "s-1", expected: "any", events: [event("a")] });
-  expect(decide(part, index).kind).toBe("look-up");
+  expect(decide(part, index, 1_000).kind).toBe("look-up");
   part.lookedUp = { floor: 10, found: [{ revision: 2 }] };
-  expect(decide(part, index)).toMatchObject({ kind: "accept", last: 3 });
+  expect(decide(part, index, 1_000)).toMatchObject({ kind: "accept", last: 3 });
 });

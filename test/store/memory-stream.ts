@@ -44,6 +44,7 @@ export function createMemoryStream(
       bytesMax: -1,
       firstSequence: 1,
       lastSequence: messages.length,
+      timeMs: Date.now(),
     }),
   };
 }
