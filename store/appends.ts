@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
 import { type AppendPart, packPart } from "./append-part.ts";
 import { StoreError, type StoreErrorCode } from "./error.ts";
 import type { AppendOutcome, AppendRequest, AppendResult, EventStore } from "./event-store.ts";
@@ -11,9 +11,11 @@ import {
   appendManyBytesMax,
   appendManyMax,
   appendStreamsMax,
+  handOverRetryMs,
   packedBytesMax,
 } from "./limits.ts";
 import type { LocalLog } from "./local-log.ts";
+import { isMovedAway } from "./moved-away.ts";
 import { Pending, type PendingOptions } from "./pending.ts";
 import type { Regions } from "./regions.ts";
 import { checkCount, checkTogether, inAppend } from "./together.ts";
@@ -56,12 +58,21 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
   function send({ home, place }: Routed, parts: readonly AppendPart[], options: PendingOptions) {
     if (place !== undefined) return place.log.shard(place.shard).append(() => parts, options);
     return new Promise<readonly AppendOutcome[]>((resolve, reject) => {
-      const pending = new Pending(parts, options, resolve, reject);
-      forwarder.append(home, "any", pending).then(
-        (outcomes) => pending.resolve(outcomes),
-        (error) => pending.reject(error),
-      );
+      void sendAway(home, new Pending(parts, options, resolve, reject));
     });
+  }
+
+  /** To another region: a process of it that stops says so, and another one takes the append. */
+  async function sendAway(home: string, pending: Pending): Promise<void> {
+    while (!pending.settled) {
+      try {
+        return pending.resolve(await forwarder.append(home, "any", pending));
+      } catch (error) {
+        const late = performance.now() > pending.deadline;
+        if (late || !isMovedAway(error)) return pending.reject(storeError(error));
+      }
+      await wait(handOverRetryMs);
+    }
   }
 
   async function append(request: AppendRequest, options: PendingOptions = {}): Promise<AppendResult> {
@@ -143,7 +154,7 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
     forwarded:
       (final) =>
       async (requests, { atomic, ...given }) => {
-        const options = { ...given, final };
+        const options = { ...given, forwarded: true, final };
         const here = requests.map((request) => ({ ...request, home: region }));
         if (here.length === 1) return [await append(here[0]!, options)];
         if (atomic) return appendStreams(here, options);

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { MeshError } from "../mesh/error.ts";
 import type { Leases } from "../mesh/lease.ts";
 import { StoreError } from "./error.ts";
 import type { Forwarder } from "./forward.ts";
 import { handOverRetryMs } from "./limits.ts";
-import { movedAway, type ShardOwner } from "./owner.ts";
+import { isMovedAway, movedAway } from "./moved-away.ts";
+import type { ShardOwner } from "./owner.ts";
 import { type Pending, streamsOf } from "./pending.ts";
 
 /** Sends on what waits here for a shard that another process owns. */
@@ -29,7 +29,7 @@ export function createHandOver(options: {
       if (!(error instanceof StoreError)) throw error;
       const late = performance.now() > pending.deadline || signal.aborted;
       if (error.code !== "no-home" || late) return pending.reject(error);
-      if (error.cause instanceof MeshError) unheard(holder);
+      if (!isMovedAway(error)) unheard(holder);
       await wait(handOverRetryMs);
       // Asked, not only watched: a change that the watch missed would be a dead end.
       owner().seen(await leases.holder(leaseKey).catch(() => holder));

@@ -107,6 +107,8 @@ export const republishMsMax = 500;
 export const forwardsInFlightMax = 2;
 /** After nobody answered for a shard, or it had just moved: its lease runs out in at most 5 s. */
 export const handOverRetryMs = 100;
+/** Who has let a shard go for another does not claim it again because somebody still sends appends there. */
+export const passedOnMs = 1_000;
 /** A process that could not announce itself owns no shard that another is meant to: tried again as often as a lease. */
 export const memberRetryMs = 1_000;
 /** Streams that one subscription names: each is checked and kept for as long as it lasts. */

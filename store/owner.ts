@@ -10,6 +10,7 @@ import type { AppendOutcome, Durability } from "./event-store.ts";
 import { createGroup } from "./group.ts";
 import * as limits from "./limits.ts";
 import { createLookUps } from "./look-ups.ts";
+import { movedAway } from "./moved-away.ts";
 import { Pending, type PendingOptions, streamsOf } from "./pending.ts";
 import { publishGroup, type Session } from "./publish-group.ts";
 import type { Indexed } from "./stream-index.ts";
@@ -91,6 +92,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   let leaving = false;
   let busy: Promise<void> | undefined;
   let rotatedAt = performance.now();
+  /** By performance.now(). */
+  let passedOnUntil = 0;
 
   const lookUps = createLookUps({
     archive,
@@ -158,7 +161,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   function become(): void {
     // Who was sent an append as the owner claims the shard, whatever it thinks: two that disagree would pass it on for ever.
-    const asked = queue.waiting().some((pending) => pending.final);
+    // Not who has just let it go: what is still sent there says only that the news has not yet come round.
+    const asked = performance.now() > passedOnUntil && queue.waiting().some((pending) => pending.final);
     const other = holder ?? (asked ? undefined : options.meant());
     if (other !== undefined) options.handOver(queue.drain(), other);
     else if (!signal.aborted) {
@@ -221,6 +225,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     try {
       while (busy !== undefined) await busy;
       await stepDown("another process is meant to own it");
+      passedOnUntil = performance.now() + limits.passedOnMs;
     } finally {
       givingUp = false;
       pump();
@@ -252,7 +257,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
         const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
         if (refusal !== undefined) return reject(refusal);
         const pending = new Pending(pack(), given, resolve, reject);
-        if (closing.signal.aborted || (leaving && pending.final)) return reject(stopping(pending));
+        if (closing.signal.aborted || (leaving && pending.forwarded)) return reject(stopping(pending));
         queue.push(pending);
         pump();
       }),
@@ -301,15 +306,9 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 /** Nothing is in flight: no batch of the shard is above the last one, unless this process has been replaced. */
 const aheadOf = ({ archived, last }: Session) => `the archive is at ${archived}, its own last batch at ${last}`;
 
-/** What an append is answered whose sender took this process for the owner: nothing was recorded, and it looks again. */
-export function movedAway(stream: string): StoreError {
-  const text = `the shard of ${stream} has just moved to another process; repeat the append with the same ids`;
-  return new StoreError("no-home", text, { retryAfterMs: limits.handOverRetryMs });
-}
-
-/** Of what was not yet decided: nothing of it was recorded. Who sent it here as to the owner finds the next one. */
+/** Of what was not yet decided: nothing of it was recorded. Who sent it here finds the next one. */
 function stopping(pending: Pending): StoreError {
-  if (pending.final) return movedAway(streamsOf(pending.parts));
+  if (pending.forwarded) return movedAway(streamsOf(pending.parts));
   return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
 }
 

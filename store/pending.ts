@@ -6,7 +6,9 @@ import { appendWaitMs } from "./limits.ts";
 export interface PendingOptions extends AppendOptions {
   /** True (the default): all its parts or none. False: each part for itself, one after the other. */
   readonly atomic?: boolean;
-  /** True: another process sent it here as to the owner; it is not handed on again. */
+  /** True: another process sent it here, and looks for the next one when this one does not take it. */
+  readonly forwarded?: boolean;
+  /** True: it was sent here as to the owner; it is not handed on again. */
   readonly final?: boolean;
 }
 
@@ -17,6 +19,7 @@ export interface PendingOptions extends AppendOptions {
 export class Pending {
   readonly priority: NonNullable<AppendOptions["priority"]>;
   readonly atomic: boolean;
+  readonly forwarded: boolean;
   readonly final: boolean;
   /** performance.now() from which on it is decided no more. */
   readonly deadline: number;
@@ -46,6 +49,7 @@ export class Pending {
     this.bytes = bytes;
     this.priority = options.priority ?? "client";
     this.atomic = options.atomic ?? true;
+    this.forwarded = options.forwarded ?? false;
     this.final = options.final ?? false;
     this.deadline = performance.now() + Math.min(appendWaitMs, options.timeoutMs ?? appendWaitMs);
     this.signal = options.signal;

@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
-import type { StoreError } from "../../store/error.ts";
+import { packPart } from "../../store/append-part.ts";
 import type { AppendResult } from "../../store/event-store.ts";
+import { createForwarder } from "../../store/forward.ts";
+import { Pending } from "../../store/pending.ts";
 import { startNats } from "../mesh/server.ts";
 import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
 
@@ -15,7 +17,7 @@ async function open(): Promise<TestRegion> {
   return stack.use(await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 }));
 }
 
-async function until(holds: () => boolean, limitMs = 40_000): Promise<void> {
+async function until(holds: () => boolean, limitMs = 20_000): Promise<void> {
   const end = performance.now() + limitMs;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`it did not come true within ${limitMs} ms: ${holds}`);
@@ -30,6 +32,12 @@ function owned(processes: readonly TestProcess[]): number[] {
     return shards.filter(({ state }) => state === "owner").length;
   });
 }
+
+async function insist({ store }: TestProcess, stream: string): Promise<void> {
+  await store.append({ stream, expected: "any", events: [event(`${stream}-begun`)] });
+}
+
+function noting(): void {}
 
 /** Callers that append without a pause through the processes that take requests, and note every answer. */
 function load(name: string, gateways: Set<TestProcess>, lanes: number) {
@@ -52,11 +60,7 @@ function load(name: string, gateways: Set<TestProcess>, lanes: number) {
         const known = acknowledged.get(stream) ?? [];
         const expected = known.length === 0 ? "no-stream" : known.length - 1;
         const request = { stream, expected, events: [event(id)] } as const;
-        // Whoever is told that the outcome is unknown repeats it with the same ids, once.
-        const result = await store.append(request).catch((error: StoreError) => {
-          if (error.code !== "unavailable") throw error;
-          return store.append(request);
-        });
+        const result = await store.append(request);
         acknowledged.set(stream, [...known, { result, id }]);
       } catch (error) {
         // One is enough to fail; going on at once would leave no turn to anybody else.
@@ -95,10 +99,11 @@ async function check({ store }: TestProcess, acknowledged: ReturnType<typeof loa
   }
 }
 
-test("shards spread evenly over the processes, and a rolling restart of three under load refuses no caller that repeats what is unknown", async () => {
+test("shards spread evenly over the processes, and a rolling restart of three under load refuses no append", async () => {
   const region = await open();
   const processes = [stack.use(await region.process())];
-  const gateways = new Set(processes);
+  // Some callers come through a process that owns nothing and stays.
+  const gateways = new Set([...processes, stack.use(await region.process({ owns: false }))]);
   const running = load("rolling", gateways, 12);
   await until(() => owned(processes)[0] === 4);
   for (let more = 0; more < 2; more++) {
@@ -125,6 +130,32 @@ test("shards spread evenly over the processes, and a rolling restart of three un
   expect(running.acknowledged.size).toBeGreaterThan(100);
   await check(processes[0]!, running.acknowledged);
 }, 120_000);
+
+test("a shard that was let go for another process is not claimed back because appends are still sent to the old one", async () => {
+  const region = await open();
+  const first = stack.use(await region.process());
+  // One stream a shard.
+  await Promise.all([0, 1, 4, 5].map((number) => insist(first, `begun-${number}`)));
+  await until(() => owned([first])[0] === 4);
+  const second = stack.use(await region.process());
+  // Whoever has not heard of it goes on sending appends to the first one, without end.
+  const forwarder = createForwarder(first.connection);
+  let stopped = false;
+  let sent = 0;
+  const deaf = Array.from({ length: 16 }, async (_, lane) => {
+    while (!stopped) {
+      const part = packPart({ stream: `begun-${lane % 6}`, expected: "any", events: [event(`deaf-${sent++}`)] });
+      await forwarder.append("us-east", first.store.owner, new Pending([part], {}, noting, noting)).catch(noting);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  });
+  const running = load("moving", new Set([second]), 6);
+  await until(() => owned([first, second]).join() === "2,2", 10_000);
+  stopped = true;
+  await Promise.all([...deaf, running.stop()]);
+  expect(sent).toBeGreaterThan(100);
+  expect(running.refused).toEqual([]);
+}, 30_000);
 
 test("an owner that is killed is replaced within 10 s in every shard, and nothing acknowledged is lost", async () => {
   const region = await open();
