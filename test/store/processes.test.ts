@@ -4,6 +4,7 @@ import type { AppendResult } from "../../store/event-store.ts";
 import { createForwarder } from "../../store/forward.ts";
 import { Pending } from "../../store/pending.ts";
 import { startNats } from "../mesh/server.ts";
+import { openFarStore } from "./far-region.ts";
 import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
 
 let stack = new AsyncDisposableStack();
@@ -12,9 +13,9 @@ afterEach(async () => {
   stack = new AsyncDisposableStack();
 });
 
-async function open(): Promise<TestRegion> {
-  const server = stack.use(await startNats({ storage: "4GB" }));
-  return stack.use(await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 }));
+async function open(): Promise<TestRegion & { url: string }> {
+  const { url } = stack.use(await startNats({ storage: "4GB" }));
+  return { ...stack.use(await openRegion(url, { shards: 4, bytesMax: 1 << 30 })), url };
 }
 
 async function until(holds: () => boolean, limitMs = 20_000): Promise<void> {
@@ -39,12 +40,14 @@ async function insist({ store }: TestProcess, stream: string): Promise<void> {
 
 function noting(): void {}
 
+type Gateway = Pick<TestProcess, "store">;
+
 /** Callers that append without a pause through the processes that take requests, and note every answer. */
-function load(name: string, gateways: Set<TestProcess>, lanes: number) {
+function load(name: string, gateways: Set<Gateway>, lanes: number) {
   const acknowledged = new Map<string, { result: AppendResult; id: string }[]>();
   const refused: unknown[] = [];
-  const underWay = new Map<TestProcess, number>();
-  const note = (gateway: TestProcess, more: number) => underWay.set(gateway, (underWay.get(gateway) ?? 0) + more);
+  const underWay = new Map<Gateway, number>();
+  const note = (gateway: Gateway, more: number) => underWay.set(gateway, (underWay.get(gateway) ?? 0) + more);
   let stopped = false;
   let count = 0;
   async function lane(number: number): Promise<void> {
@@ -53,7 +56,8 @@ function load(name: string, gateways: Set<TestProcess>, lanes: number) {
       const gateway = all[(number + round) % all.length]!;
       const { store } = gateway;
       // Half go to streams of the lane's own that grow, half to new ones.
-      const stream = round % 2 === 0 ? `${name}-${number}` : `order-${store.mint()}`;
+      const minted = `order-${store.mint()}`;
+      const stream = round % 2 === 0 || store.homeOf(minted) !== "us-east" ? `${name}-${number}` : minted;
       const id = `${name}-${number}-${count++}`;
       note(gateway, 1);
       try {
@@ -78,7 +82,7 @@ function load(name: string, gateways: Set<TestProcess>, lanes: number) {
     acknowledged,
     refused,
     /** As a gateway that stops: it takes no more requests, and those that it has are answered before its store stops. */
-    async drain(gateway: TestProcess) {
+    async drain(gateway: Gateway) {
       gateways.delete(gateway);
       await until(() => (underWay.get(gateway) ?? 0) === 0);
     },
@@ -102,8 +106,10 @@ async function check({ store }: TestProcess, acknowledged: ReturnType<typeof loa
 test("shards spread evenly over the processes, and a rolling restart of three under load refuses no append", async () => {
   const region = await open();
   const processes = [stack.use(await region.process())];
-  // Some callers come through a process that owns nothing and stays.
-  const gateways = new Set([...processes, stack.use(await region.process({ owns: false }))]);
+  // Some callers come through a process that owns nothing, and some through another region; these stay.
+  const sender = stack.use(await region.process({ owns: false }));
+  const far = { store: stack.use(await openFarStore(region.url, region)) };
+  const gateways = new Set<Gateway>([...processes, sender, far]);
   const running = load("rolling", gateways, 12);
   await until(() => owned(processes)[0] === 4);
   for (let more = 0; more < 2; more++) {
