@@ -9,7 +9,7 @@ import { encodeEpoch } from "./encode.ts";
 import { StoreError } from "./error.ts";
 import { inTime } from "./in-time.ts";
 import { archiveAnswerMs, clockSkewMsMax, epochTriesMax } from "./limits.ts";
-import { endOf, type Recovered, recover } from "./recover.ts";
+import { type Recovered, recordedUs, recover } from "./recover.ts";
 import { createShardClock, type ShardClock } from "./shard-clock.ts";
 
 /** What an owner begins with. */
@@ -88,7 +88,7 @@ async function beginEpoch(options: ClaimOptions, clock: ShardClock): Promise<num
     // May be old where a leader was cut off: only the accepted epoch batch proves it.
     const message = await log.lastMessage(shard);
     const last = message?.sequence ?? 0;
-    const timeUs = Math.max(Math.floor(clock.nowMs() * 1000), message === undefined ? 0 : endOf(message));
+    const timeUs = Math.max(Math.floor(clock.nowMs() * 1000), message === undefined ? 0 : recordedUs(message));
     const number = ++epochs;
     const head = { log: log.identity, shard, epoch: 0, previous: last, owner, number, timeUs };
     const fate = await commit({

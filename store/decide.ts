@@ -22,11 +22,18 @@ export type Repeat = {
 /** `last` is the stream's last revision before it. */
 export type Acceptance = { readonly kind: "accept"; readonly last: number; readonly fresh: boolean };
 
-/** `timeMs`: at which it would be recorded. */
-export function decide(part: AppendPart, index: StreamIndex, timeMs: number): Decision {
+/** When it is decided: no batch of the shard is in flight then. */
+export interface Moment {
+  /** At which it would be recorded, microseconds. */
+  readonly timeUs: number;
+  /** Sequence of the shard's last batch. */
+  readonly last: number;
+}
+
+export function decide(part: AppendPart, index: StreamIndex, now: Moment): Decision {
   const { stream, expected } = part.request;
   const entry = index.peek(stream);
-  const known = recall(part, entry, index);
+  const known = recall(part, entry, index, now.last);
   if (known === undefined) return { kind: "look-up" };
   const last = entry?.last ?? known.archived;
   const count = known.events.reduce((sum, event) => (event === undefined ? sum : sum + 1), 0);
@@ -34,7 +41,7 @@ export function decide(part: AppendPart, index: StreamIndex, timeMs: number): De
   if (!holds(expected, last)) return { kind: "refuse", error: wrongRevision(stream, expected, last) };
   // By the recorded time, which is in the log: below the floor is then no id that is more than this younger than the floor,
   // whatever the clocks have done. A repeat of what was recorded is none the less a repeat.
-  const aheadMs = (part.mintedMs ?? 0) - timeMs;
+  const aheadMs = (part.mintedMs ?? 0) - now.timeUs / 1000;
   if (aheadMs > clockSkewMsMax) return { kind: "refuse", error: ofTheFuture(stream, aheadMs) };
   return { kind: "accept", last, fresh: last === -1 };
 }
@@ -51,12 +58,12 @@ function ofTheFuture(stream: string, aheadMs: number): StoreError {
 export function decideTogether(
   parts: readonly AppendPart[],
   index: StreamIndex,
-  timeMs: number,
+  now: Moment,
 ): Unknown | Refusal | { readonly kind: "together"; readonly decisions: readonly (Repeat | Acceptance)[] } {
   const decisions: (Repeat | Acceptance)[] = [];
   const refused: Refusal[] = [];
   for (const part of parts) {
-    const decision = decide(part, index, timeMs);
+    const decision = decide(part, index, now);
     if (decision.kind === "look-up") return decision;
     if (decision.kind === "refuse") refused.push(decision);
     else decisions.push(decision);
@@ -75,13 +82,14 @@ function recall(
   part: AppendPart,
   entry: Entry | undefined,
   index: StreamIndex,
+  last: number,
 ): { events: readonly (Indexed | undefined)[]; archived: number } | undefined {
   const here = part.events.map((event) => entry?.find(event.id));
   if (entry?.complete || here.every((event) => event !== undefined)) return { events: here, archived: -1 };
   if (isNew(part, index)) return { events: here, archived: -1 };
   const { lookedUp } = part;
-  // An answer from below the floor says nothing of what was forgotten since.
-  if (lookedUp === undefined || lookedUp.floor < index.floor()) return undefined;
+  // An answer from below the floor says nothing of what was forgotten since, and one from above the last batch is of another log.
+  if (lookedUp === undefined || lookedUp.floor < index.floor() || lookedUp.floor > last) return undefined;
   return {
     events: here.map((event, at) => event ?? fromArchive(part.events[at]!.id, lookedUp.found[at])),
     archived: lookedUp.found[0]?.revision ?? -1,

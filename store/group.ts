@@ -1,5 +1,5 @@
 import type { AppendPart } from "./append-part.ts";
-import { type Acceptance, decide, decideTogether, type Refusal, type Repeat } from "./decide.ts";
+import { type Acceptance, decide, decideTogether, type Moment, type Refusal, type Repeat } from "./decide.ts";
 import type { PackedEvent } from "./encode.ts";
 import { batchBytesMax, batchEventsMax } from "./limits.ts";
 import { expired, type Pending } from "./pending.ts";
@@ -37,14 +37,14 @@ export interface Accepted {
   readonly before: number;
 }
 
-/** Decides what the queue holds, as far as one batch takes it: the group commit. `timeUs`: the batch's recorded time. */
+/** Decides what the queue holds, as far as one batch takes it: the group commit. */
 // long: what its steps share is the group
 export function createGroup(
   index: StreamIndex,
-  timeUs: number,
+  moment: Moment,
   queue: { lookUp(pending: Pending): void; take(offer: (pending: Pending) => boolean): void },
 ): Group {
-  const timeMs = timeUs / 1000;
+  const { timeUs } = moment;
   const now = performance.now();
   const decided: Decided[] = [];
   const accepted: Accepted[] = [];
@@ -77,10 +77,10 @@ export function createGroup(
       if (parts.length > 1 && index.peek(request.stream)) index.touch(request.stream, { last: -1, complete: false });
     }
     // Known of all of them before the first is decided: none overtakes another.
-    if (parts.length > 1 && parts.some((part) => decide(part, index, timeMs).kind === "look-up")) return undefined;
+    if (parts.length > 1 && parts.some((part) => decide(part, index, moment).kind === "look-up")) return undefined;
     const fates: PartFate[] = [];
     for (const part of parts) {
-      const decision = decide(part, index, timeMs);
+      const decision = decide(part, index, moment);
       if (decision.kind === "look-up") return undefined;
       fates.push(decision.kind === "accept" ? accept(part, decision) : decision);
       if (decision.kind === "accept") append++;
@@ -89,7 +89,7 @@ export function createGroup(
   }
 
   function fatesTogether(parts: readonly AppendPart[]): readonly PartFate[] | undefined {
-    const together = decideTogether(parts, index, timeMs);
+    const together = decideTogether(parts, index, moment);
     if (together.kind !== "together") return together.kind === "look-up" ? undefined : [together];
     const fates = together.decisions.map((decision, at) =>
       decision.kind === "accept" ? accept(parts[at]!, decision) : decision,

@@ -143,7 +143,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     if (current.archived > current.last) return void stepDown(aheadOf(current));
     rotate(current);
     const timeUs = Math.max(Math.floor(current.clock.nowMs() * 1000), current.timeUs + 1);
-    const group = createGroup(current.index, timeUs, { lookUp: lookUps.add, take: queue.take });
+    const group = createGroup(current.index, { timeUs, last: current.last }, { lookUp: lookUps.add, take: queue.take });
     flying = group.all();
     const outcome = await publishGroup(group, current, options, signal);
     flying = [];

@@ -2,11 +2,9 @@ import type { Log, StoredMessage } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type Batch, kinds } from "./batch.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
-import { decodeBatch } from "./decode.ts";
 import { StoreError } from "./error.ts";
-import { FormatError } from "./format-error.ts";
 import { clockSkewMsMax, readBackMessagesMax, recoveredEventsMax } from "./limits.ts";
-import { createProof } from "./proof.ts";
+import { createProof, tryDecode } from "./proof.ts";
 import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
 
 /** What an owner remembers of its shard. */
@@ -48,7 +46,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   for await (const message of log.read(shard, { from: from + 1, to: epoch, signal })) {
     const next = rebuilt === undefined ? await proof.judge(message) : rebuilt.chain.next(message);
     if ("stray" in next) strayAlarm(logger, message, next.stray);
-    else if (rebuilt === undefined) rebuilt = beginBehind(log, message, next.batch);
+    else if (rebuilt === undefined) rebuilt = await beginBehind(log, message, next.batch);
     else rebuilt.add(message, next.batch);
   }
   const read = rebuilt?.chain.accepted() ?? from;
@@ -77,24 +75,24 @@ interface Rebuilt {
 /** At a checkpoint of the archive, or before the first message. */
 async function beginAt(log: Log, shard: number, sequence: number): Promise<Rebuilt> {
   const chain = createChain(log.identity, shard, sequence);
-  if (sequence === 0) return rebuild(chain, 0, 0);
+  if (sequence === 0) return rebuild(chain, { sequence, timeMs: 0 }, 0);
   // Where it is gone, what follows it is later: less is provably new, never more.
   const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence));
-  if (message !== undefined) return rebuild(chain, sequence, endOf(message));
-  throw new StoreError("unavailable", `message ${sequence} of shard ${shard} cannot be read; try again`);
+  if (message === undefined)
+    throw new StoreError("unavailable", `message ${sequence} of shard ${shard} cannot be read; try again`);
+  return rebuild(chain, { sequence, timeMs: (await latestUs(log, message)) / 1000 }, recordedUs(message));
 }
 
 /** In the middle of the log: a batch that has proved itself is the floor. */
-function beginBehind(log: Log, message: StoredMessage, batch: Batch): Rebuilt {
-  const epoch = batch.kind === kinds.epoch ? message.sequence : batch.epoch;
-  const chain = createChain(log.identity, message.shard, message.sequence, epoch);
-  return rebuild(chain, message.sequence, endOfBatch(batch));
+async function beginBehind(log: Log, message: StoredMessage, batch: Batch): Promise<Rebuilt> {
+  const { shard, sequence } = message;
+  const chain = createChain(log.identity, shard, sequence, batch.kind === kinds.epoch ? sequence : batch.epoch);
+  return rebuild(chain, { sequence, timeMs: (await latestUs(log, message)) / 1000 }, recordedUs(message));
 }
 
-/** `floorUs`: by the clock that let ids in, the owners'. A minted id below the floor is at most `clockSkewMsMax` younger. */
-function rebuild(chain: Chain, floor: number, floorUs: number): Rebuilt {
-  const index = createStreamIndex({ sequence: floor, timeMs: floorUs / 1000 });
-  let timeUs = floorUs;
+function rebuild(chain: Chain, floor: { sequence: number; timeMs: number }, lastUs: number): Rebuilt {
+  const index = createStreamIndex(floor);
+  let timeUs = lastUs;
   let generation = 0;
   return {
     chain,
@@ -102,7 +100,7 @@ function rebuild(chain: Chain, floor: number, floorUs: number): Rebuilt {
     timeUs: () => timeUs,
     add({ sequence }, batch) {
       index.add(batch, sequence);
-      timeUs = Math.max(timeUs, endOfBatch(batch));
+      timeUs = Math.max(timeUs, endOf(batch));
       generation += batch.events.length;
       if (generation < recoveredEventsMax / 2) return;
       // Two generations stay, as everywhere; what lies below them is the archive's to know.
@@ -113,16 +111,23 @@ function rebuild(chain: Chain, floor: number, floorUs: number): Rebuilt {
 }
 
 /**
- * Recorded time of a message's last event, microseconds. Of a stray the latest that anything before it can have: no owner's
- * clock is further ahead of the broker's than a claim allows.
+ * Microseconds than which no event at or before the message was recorded later: by the clock that let ids in, the owners', so
+ * that a minted id below the floor is at most `clockSkewMsMax` younger. Of a stray, or an epoch that steps over one, by the
+ * broker's clock, from which an owner's is no further away than a claim allows.
  */
-export function endOf(message: StoredMessage): number {
-  try {
-    return endOfBatch(decodeBatch(message.data));
-  } catch (error) {
-    if (error instanceof FormatError) return (message.timeMs + clockSkewMsMax) * 1000;
-    throw error;
-  }
+async function latestUs(log: Log, message: StoredMessage): Promise<number> {
+  const decoded = tryDecode(message);
+  if ("stray" in decoded) return (message.timeMs + clockSkewMsMax) * 1000;
+  const { kind, previous } = decoded.batch;
+  const before = kind === kinds.epoch && previous > 0 ? await log.message(previous) : undefined;
+  if (before === undefined || "batch" in tryDecode(before)) return endOf(decoded.batch);
+  return Math.max(endOf(decoded.batch), (before.timeMs + clockSkewMsMax) * 1000);
 }
 
-const endOfBatch = (batch: Batch): number => batch.events.at(-1)?.recordedUs ?? batch.timeUs;
+/** Recorded time of a message's last event, microseconds; 0 where it is no batch. */
+export function recordedUs(message: StoredMessage): number {
+  const decoded = tryDecode(message);
+  return "batch" in decoded ? endOf(decoded.batch) : 0;
+}
+
+const endOf = (batch: Batch): number => batch.events.at(-1)?.recordedUs ?? batch.timeUs;

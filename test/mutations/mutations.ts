@@ -10,6 +10,8 @@ export interface Mutation {
 
 const faults = (name: string) => ({ file: "test/store/faults.test.ts", name });
 const appends = (name: string) => ({ file: "test/store/append.test.ts", name });
+const away = (name: string) => ({ file: "test/store/database-away.test.ts", name });
+const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
 const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
 
 export const mutations: readonly Mutation[] = [
@@ -87,8 +89,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an answer of the archive from below the index's floor is believed",
     file: "store/decide.ts",
-    find: "lookedUp === undefined || lookedUp.floor < index.floor()",
-    replace: "lookedUp === undefined",
+    find: "lookedUp === undefined || lookedUp.floor < index.floor() ||",
+    replace: "lookedUp === undefined ||",
     test: { file: "test/store/decide.test.ts", name: "an answer from below the floor is no answer" },
   },
   {
@@ -118,5 +120,47 @@ export const mutations: readonly Mutation[] = [
     find: "from: Math.max(lastSequence, ...after) + 1",
     replace: "from: lastSequence + 1",
     test: { file: "test/store/subscriptions.test.ts", name: "what is recorded while the shared tail looks" },
+  },
+  {
+    name: "an owner that began without the archive takes what it read back for all there is",
+    file: "store/recover.ts",
+    find: "const index = createStreamIndex(floor);",
+    replace: "const index = createStreamIndex({ sequence: 0, timeMs: 0 });",
+    test: away("the database refuses everything"),
+  },
+  {
+    name: "no owner without the archive: a shard is not claimed while the database is away",
+    file: "store/claim.ts",
+    find: "if (error instanceof StoreError) throw error;\n    logger.warn",
+    replace: "if (error !== undefined) throw error;\n    logger.warn",
+    test: away("the database refuses everything"),
+  },
+  {
+    name: "what hangs is waited for",
+    file: "store/in-time.ts",
+    find: "after(ms, () => reject",
+    replace: "after(ms * 1_000, () => reject",
+    test: away("the database answers nothing"),
+  },
+  {
+    name: "an answer from below the floor is asked for again and again",
+    file: "store/look-ups.ts",
+    find: "if (answer.floor < options.floor()) tooOld",
+    replace: "if (answer.floor < 0) tooOld",
+    test: restored("the database is put back while an owner lives"),
+  },
+  {
+    name: "an archive that is ahead of its log is believed",
+    file: "store/claim.ts",
+    find: "if (archived <= last && (message",
+    replace: "if (archived > 0 || (message",
+    test: restored("an archive that is ahead of the log"),
+  },
+  {
+    name: "an owner does not see that the archive is ahead of its log",
+    file: "store/owner.ts",
+    find: "if (current.archived > current.last) return",
+    replace: "if (current.archived < 0) return",
+    test: restored("an archive that turns out to be ahead of the log"),
   },
 ];

@@ -28,12 +28,16 @@ test("a group that the log refuses leaves the index as it was, whatever its part
     pending(true, part("new-1", 3, "g"), part("new-2", "stream-exists", "h")),
     pending(true, part("new-1", "no-stream", "a", "b"), part("old-1", 0, "c")),
   ];
-  const group = createGroup(index, Date.now() * 1000, {
-    lookUp: () => expect.unreachable(),
-    take(offer) {
-      for (const one of queue) expect(offer(one)).toBe(true);
+  const group = createGroup(
+    index,
+    { timeUs: Date.now() * 1000, last: 5 },
+    {
+      lookUp: () => expect.unreachable(),
+      take(offer) {
+        for (const one of queue) expect(offer(one)).toBe(true);
+      },
     },
-  });
+  );
   const kinds = group.decided.map(({ fates }) => fates.map(({ kind }) => kind).join());
   expect(kinds).toEqual(["accept,accept", "accept,refuse,accept,accept", "refuse", "repeat,repeat"]);
   const recorded = group.events.map(({ stream, revision, append }) => `${stream} ${revision} ${append}`);

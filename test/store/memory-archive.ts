@@ -11,22 +11,30 @@ export interface MemoryArchive extends Archive, AsyncDisposable {
   /** Stops at what it has; `resume` goes on. */
   pause(): void;
   resume(): void;
+  /** True: every question is rejected. */
   away: boolean;
+  /** True: no question is answered, until it is false again. */
+  hangs: boolean;
+  /** As a database that is restored: it knows nothing above these sequences, one a shard; `resume` goes on from there. */
+  putBack(checkpoints: readonly number[]): Promise<void>;
+  /** As far as it is, one a shard. */
+  checkpoints(): readonly number[];
   /** True: look-ups are never answered. */
   stuck: boolean;
   lookUps: number;
 }
 
 export function createMemoryArchive(log: Log): MemoryArchive {
-  const stop = new AbortController();
+  let stop = new AbortController();
   const streams = new Map<string, RecordedEvent[]>();
   const checkpoints = Array.from({ length: log.shards }, () => 0);
   let gate = Promise.resolve();
   let open = () => {};
 
-  const running = (async () => {
-    for await (const { message, batch } of followLog(log, { after: [], logger: silent, signal: stop.signal })) {
+  async function follow(signal: AbortSignal): Promise<void> {
+    for await (const { message, batch } of followLog(log, { after: [...checkpoints], logger: silent, signal })) {
       await gate;
+      if (signal.aborted) return;
       const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
       for (const event of recordedEvents(batch, place, () => true)) {
         const events = streams.get(event.stream) ?? [];
@@ -35,14 +43,17 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       }
       checkpoints[message.shard] = message.sequence;
     }
-  })();
+  }
+  let running = follow(stop.signal);
 
-  function check(): void {
+  async function check(): Promise<void> {
+    while (archive.hangs && !stop.signal.aborted) await new Promise((next) => setTimeout(next, 20));
     if (archive.away) throw new Error("the database is away");
   }
 
   const archive: MemoryArchive = {
     away: false,
+    hangs: false,
     stuck: false,
     lookUps: 0,
     pause() {
@@ -51,12 +62,27 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       });
     },
     resume: () => open(),
+    checkpoints: () => [...checkpoints],
+    async putBack(to) {
+      stop.abort(new StoreError("cancelled", "it is put back"));
+      open();
+      await running;
+      for (const [shard, sequence] of to.entries()) checkpoints[shard] = sequence;
+      for (const [stream, events] of streams) {
+        const known = events.filter(({ position }) => position.sequence <= checkpoints[position.shard]!);
+        if (known.length > 0) streams.set(stream, known);
+        else streams.delete(stream);
+      }
+      stop = new AbortController();
+      archive.pause();
+      running = follow(stop.signal);
+    },
     async checkpoint(_, shard) {
-      check();
+      await check();
       return checkpoints[shard]!;
     },
     async lookUp(_, shard, pairs) {
-      check();
+      await check();
       archive.lookUps++;
       if (archive.stuck) await new Promise(() => {});
       const found = pairs.map(({ stream, id }): LookedUp => {
@@ -70,24 +96,24 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       return { floor: checkpoints[shard]!, found };
     },
     async readStream(_, shard, stream, { from, limit, backwards = false }) {
-      check();
+      await check();
       const events = (streams.get(stream) ?? []).slice();
       if (backwards) events.reverse();
       const inRange = events.filter(({ revision }) => (backwards ? revision <= from : revision >= from));
       return { floor: checkpoints[shard]!, events: inRange.slice(0, limit) };
     },
     async summary(_, shard, stream) {
-      check();
+      await check();
       const events = streams.get(stream);
       return { floor: checkpoints[shard]!, ...(events === undefined ? {} : { stream: archived(events) }) };
     },
     async listStreams(_, { from, below, limit }) {
-      check();
+      await check();
       const ids = [...streams.keys()].filter((id) => id >= from && id < below).sort((a, b) => (a < b ? -1 : 1));
       return ids.slice(0, limit).map((id) => archived(streams.get(id)!));
     },
     async reached(_, shard, sequence, { timeoutMs }) {
-      check();
+      await check();
       const end = performance.now() + timeoutMs;
       while (checkpoints[shard]! < sequence && performance.now() < end)
         await new Promise((next) => setTimeout(next, 5));
