@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { after } from "../mesh/clock.ts";
 import type { Connection } from "../mesh/connection.ts";
 import { MeshError } from "../mesh/error.ts";
 import { request } from "../mesh/requests.ts";
@@ -13,6 +14,7 @@ import {
   ForwardResponseSchema,
 } from "./gen/meridian/log/v1/forward_pb.ts";
 import {
+  forwardAnswerMs,
   forwardAppendsMax,
   forwardBytesMax,
   forwardsInFlightMax,
@@ -21,7 +23,7 @@ import {
   queuedBytesMax,
 } from "./limits.ts";
 import { toAppendMessage } from "./messages.ts";
-import { givenUp, type Pending } from "./pending.ts";
+import { expired, givenUp, type Pending, streamsOf } from "./pending.ts";
 
 /**
  * Sends appends to the owner of their shard: another process of this region, or any process of another region. Grouped,
@@ -38,6 +40,8 @@ export const priorities = ["client", "order", "worker"] as const;
 
 interface Waiting {
   readonly pending: Pending;
+  /** Answered, or its caller waits no longer. */
+  over: boolean;
   resolve(outcomes: readonly AppendOutcome[]): void;
   reject(error: StoreError): void;
 }
@@ -98,11 +102,34 @@ export function createForwarder(connection: Connection): Forwarder {
           return reject(new StoreError("overloaded", text, { retryAfterMs: 1_000 }));
         }
         weigh(target, pending, 1);
-        target.waiting.push({ pending, resolve, reject });
+        target.waiting.push(waitingFor(pending, resolve, reject));
         const filled = target;
         if (target.waiting.length === 1) setImmediate(() => pump(filled));
       }),
   };
+}
+
+/** Answered a moment after its deadline at the latest, whoever is asked and how many wait before it. */
+function waitingFor(pending: Pending, resolve: Waiting["resolve"], reject: Waiting["reject"]): Waiting {
+  const end = () => {
+    waiting.over = true;
+    cancel();
+  };
+  const waiting: Waiting = {
+    pending,
+    over: false,
+    resolve(outcomes) {
+      end();
+      resolve(outcomes);
+    },
+    reject(error) {
+      end();
+      reject(error);
+    },
+  };
+  const leftMs = pending.deadline - performance.now() + forwardAnswerMs;
+  const cancel = after(leftMs, () => waiting.reject(pending.underWay ? unanswered(pending) : expired(pending)));
+  return waiting;
 }
 
 function weigh(target: Target, { parts, bytes }: Pending, sign: 1 | -1): void {
@@ -121,7 +148,7 @@ function take(target: Target): Waiting[] {
   for (const one of target.waiting) {
     const { pending } = one;
     if (pending.settled) one.reject(givenUp(pending));
-    else {
+    else if (!one.over) {
       const full = bytes + pending.bytes > forwardBytesMax || appends + pending.parts.length > forwardAppendsMax;
       if (group[0] !== undefined && (full || versionOf(group[0].pending) !== versionOf(pending))) break;
       bytes += pending.bytes;
@@ -150,11 +177,7 @@ function toForwarded(pending: Pending): MessageInitShape<typeof ForwardedAppendS
 function settle(waiting: Waiting, result: ForwardedResult | undefined, region: string): void {
   const { resolve, reject } = waiting;
   const { parts } = waiting.pending;
-  if (result === undefined) {
-    const text = `region ${region} left an append unanswered; repeat it with the same ids`;
-    reject(new StoreError("unavailable", text));
-    return;
-  }
+  if (result === undefined) return void reject(unanswered(waiting.pending));
   const outcomes = [result, ...result.more].map((one, at) => fromResult(one, parts, at, region));
   const [first] = outcomes;
   if (outcomes.length === parts.length && (parts.length > 1 || !(first instanceof StoreError))) resolve(outcomes);
@@ -166,6 +189,11 @@ function refuse({ pending, reject }: Waiting, error: StoreError): void {
   // Surely nothing was recorded, and nobody has it any more.
   if (error.code === "no-home") pending.underWay = false;
   reject(error);
+}
+
+function unanswered({ parts }: Pending): StoreError {
+  const text = `append to ${streamsOf(parts)} was sent on and not answered in time: whether it was recorded is not known; repeat it with the same ids`;
+  return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 function unreachable(region: string, cause: unknown): StoreError {

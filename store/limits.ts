@@ -54,6 +54,8 @@ export const recentBatchesMax = 64;
 export const recentBytesMax = 32 << 20;
 /** A forwarded append's whole way there and back. */
 export const forwardTimeoutMs = 10_000;
+/** Behind an append's deadline: who was sent it says itself what became of it, as long as it lives. */
+export const forwardAnswerMs = 500;
 /** Appends of one forwarded request. */
 export const forwardAppendsMax = 1_000;
 /** Bytes of one forwarded request: below the broker's max_payload of 8 MB. */

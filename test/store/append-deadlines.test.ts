@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { appendSubject } from "../../mesh/subjects.ts";
+import { packPart } from "../../store/append-part.ts";
 import type { AppendOptions } from "../../store/event-store.ts";
+import { createForwarder } from "../../store/forward.ts";
+import { Pending } from "../../store/pending.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { idsOf, refusal } from "./conformance-calls.ts";
@@ -108,3 +112,31 @@ test("a signal that outlives the append keeps nothing of it", async () => {
   await refusal(held.owner.store.append(stale, { signal }));
   expect(listeners).toBe(0);
 });
+
+test("sent to a process that hears and does not answer, every append is answered at its deadline, also those that wait behind others", async () => {
+  await using region = await openRegion(server.url, oneShard);
+  await using one = await region.process({ owns: false });
+  const { nc } = one.connection.wire;
+  let heard = 0;
+  nc.subscribe(appendSubject("us-east", "frozen"), { callback: () => void heard++ });
+  const forwarder = createForwarder(one.connection);
+  const begun = performance.now();
+  const send = async (id: string) => {
+    const part = packPart({ stream: "note-1", expected: "any", events: [event(id)] });
+    const pending = new Pending([part], { timeoutMs: 500 }, nothing, nothing);
+    const { message } = await refusal(forwarder.append("us-east", "frozen", pending));
+    return message;
+  };
+  const messages: Promise<string>[] = [];
+  // Two requests may be on their way to one process; the third group waits.
+  for (let group = 0; group < 3; group++) {
+    messages.push(send(`e${group}`));
+    await eventually("the group was sent", () => heard === Math.min(group + 1, 2));
+  }
+  const [first, second, third] = await Promise.all(messages);
+  expect(performance.now() - begun).toBeLessThan(5_000);
+  for (const message of [first, second]) expect(message).toContain("whether it was recorded is not known");
+  expect(third).toContain("nothing was recorded");
+});
+
+function nothing(): void {}
