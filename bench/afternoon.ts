@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { connect } from "nats";
 import postgres from "postgres";
-import type { TargetSettings } from "./target.ts";
+import type { TargetSettings } from "./target-settings.ts";
 
 /**
  * What one would write in an afternoon, to compare with: Hono, one JetStream message an order, one SQL row an order, both

@@ -5,12 +5,12 @@ import { openLog } from "../mesh/streams.ts";
 import { openDatabase } from "../projections/database.ts";
 import { startProjector } from "../projections/project.ts";
 import { followLog } from "../store/log-reader.ts";
-import type { TargetSettings } from "./target.ts";
+import type { TargetSettings } from "./target-settings.ts";
 
 /** The archive's projector of the target that is measured: in a thread of its own, as in a region's process. */
 const settings = workerData as TargetSettings;
 const connection = await openConnection({
-  servers: [settings.nats],
+  servers: settings.nats.split(","),
   name: "bench projector",
   region: "us-east",
   logger: silent,

@@ -1,30 +1,41 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
 import { createTokenKeys, mintToken, scopes } from "../gateway/tokens.ts";
 import { type NatsServer, startNats } from "../test/mesh/server.ts";
 import { startPostgres, type TestPostgres } from "../test/projections/server.ts";
-import type { TargetSettings } from "./target.ts";
+import type { Delivery, LiveSettings } from "./cases/live.ts";
+import { answerOf, firstLine, startChild, stopChild } from "./child.ts";
+import type { LoadResult, LoadSettings, Measured } from "./load-settings.ts";
+import type { TargetSettings } from "./target-settings.ts";
 
 /** What the cases run on: a real nats-server (every write synced), a real PostgreSQL, a token. */
 export interface Stage extends AsyncDisposable {
   readonly nats: NatsServer;
   readonly postgres: TestPostgres;
-  /** Starts a target process with an empty log and an empty database, loads it, stops it. */
-  measure(target: TargetSettings["kind"], load: LoadSettings): Promise<Measured>;
+  readonly token: string;
+  /** A new log's name and an empty database. */
+  place(): Promise<Place>;
+  /** Starts a process to be measured, on a place of its own where none is given. */
+  start(kind: TargetSettings["kind"], options?: TargetOptions): Promise<Target>;
+  /** Loads targets from another process, its connections shared out among them. */
+  load(targets: readonly Target[], load: LoadSettings): Promise<Measured>;
+  /** Starts a target, loads it, stops it. */
+  measure(kind: TargetSettings["kind"], load: LoadSettings, options?: TargetOptions): Promise<Measured>;
+  /** Starts a target, and counts from the acknowledgement when its subscribers over Connect have each event. */
+  deliver(kind: TargetSettings["kind"], live: LiveSettings): Promise<Delivery>;
+  /** Runs a file of bench/inside/ in a process of its own; answers what it prints. */
+  inside<T>(file: string, settings: object): Promise<T>;
 }
 
-export interface LoadSettings {
-  readonly kind: "minted" | "ownIds" | "bulk" | "append";
-  readonly connections: number;
-  readonly seconds: number;
-}
+/** What several processes of a region share. */
+export type Place = Pick<TargetSettings, "nats" | "log" | "database">;
 
-/** Orders or events a second; milliseconds of a request. */
-export interface Measured {
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
+export type TargetOptions = Partial<
+  Pick<TargetSettings, "nats" | "log" | "database" | "owns" | "projects" | "replicas">
+>;
+
+export interface Target extends AsyncDisposable {
+  readonly port: number;
+  readonly grpc: number;
 }
 
 export async function openStage(): Promise<Stage> {
@@ -39,35 +50,49 @@ export async function openStage(): Promise<Stage> {
   const postgres = await startPostgres();
   let logs = 0;
 
-  async function measure(kind: TargetSettings["kind"], load: LoadSettings): Promise<Measured> {
-    const settings: TargetSettings = {
-      kind,
-      nats: nats.url,
-      database: await postgres.createMigrated(),
-      log: `bench${++logs}`,
-      publicKey: keys.publicKey,
-    };
-    const target = start("target.ts", [JSON.stringify(settings)]);
+  async function place(): Promise<Place> {
+    return { nats: nats.url, log: `bench${++logs}`, database: await postgres.createMigrated() };
+  }
+
+  async function start(kind: TargetSettings["kind"], options: TargetOptions = {}): Promise<Target> {
+    const around = options.log === undefined ? await place() : {};
+    const settings = { kind, ...around, ...options, publicKey: keys.publicKey } as TargetSettings;
+    const child = startChild("target.ts", [JSON.stringify(settings)]);
+    const stop = () => stopChild(child);
     try {
-      const { port } = (await firstLine(target)) as { port: number };
-      const flags = { port, token, kind: load.kind, connections: load.connections, seconds: load.seconds };
-      const loading = start(
-        "load.ts",
-        Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
-      );
-      const result = (await firstLine(loading)) as Measured & { failed: number; firstFailure: string };
-      if (result.failed > 0) throw new Error(`${result.failed} requests failed in ${kind}: ${result.firstFailure}`);
-      return result;
-    } finally {
-      target.kill("SIGKILL");
-      await once(target, "exit");
+      const ports = await firstLine<{ port: number; grpc: number }>(child);
+      return { ...ports, [Symbol.asyncDispose]: stop };
+    } catch (error) {
+      await stop();
+      throw error;
     }
+  }
+
+  async function load(targets: readonly Target[], { grpc = false, ...settings }: LoadSettings): Promise<Measured> {
+    const ports = targets.map((target) => (grpc ? target.grpc : target.port)).join(",");
+    const child = startLoad("load.ts", { ports, token, protocol: grpc ? "grpc" : "http", ...settings });
+    const result = await answerOf<LoadResult>(child);
+    if (result.failed > 0) throw new Error(`${result.failed} requests failed: ${result.firstFailure}`);
+    return result;
   }
 
   return {
     nats,
     postgres,
-    measure,
+    token,
+    place,
+    start,
+    load,
+    async measure(kind, settings, options) {
+      await using target = await start(kind, options);
+      return await load([target], settings);
+    },
+    async deliver(kind, live) {
+      await using target = await start(kind);
+      const child = startLoad("live-load.ts", { ports: target.port, token, settings: JSON.stringify(live) });
+      return await answerOf<Delivery>(child);
+    },
+    inside: (file, settings) => answerOf(startChild(`inside/${file}`, [JSON.stringify(settings)])),
     async [Symbol.asyncDispose]() {
       await postgres[Symbol.asyncDispose]();
       await nats[Symbol.asyncDispose]();
@@ -75,18 +100,7 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
-function start(file: string, args: readonly string[]): ChildProcess {
-  const path = fileURLToPath(new URL(file, import.meta.url));
-  return spawn(process.execPath, [path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
-}
-
-/** The JSON that a process prints as its first line. */
-async function firstLine(child: ChildProcess): Promise<unknown> {
-  let text = "";
-  for await (const chunk of child.stdout!) {
-    text += chunk;
-    const end = text.indexOf("\n");
-    if (end >= 0) return JSON.parse(text.slice(0, end));
-  }
-  throw new Error(`${child.spawnargs.join(" ")} ended without a word`);
+function startLoad(file: string, flags: object): ChildProcess {
+  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return startChild(file, args);
 }

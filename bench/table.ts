@@ -3,18 +3,29 @@ import Table from "cli-table3";
 /** One measured case beside its ceiling or peer of the same run. */
 export interface Row {
   readonly name: string;
+  /** Of `measured` and `ceiling`. */
   readonly unit: string;
   readonly measured: number;
   readonly ceiling: number;
   readonly ceilingIs: string;
   readonly ratio: number;
-  /** Of the ratio. */
+  /** Of the ratio: at least. */
   readonly aim?: number;
+  /** Of `measured`: at least. */
   readonly aimPerSecond?: number;
+  /** Of `measured`: at most. */
+  readonly aimMsMost?: number;
   /** Milliseconds. */
   readonly p50?: number;
   readonly p99?: number;
-  readonly beside?: { readonly name: string; readonly perSecond: number };
+  readonly beside?: readonly Beside[];
+}
+
+/** What else is worth knowing of the same run; without a unit it is in the row's. */
+export interface Beside {
+  readonly name: string;
+  readonly value: number;
+  readonly unit?: string;
 }
 
 export const ratio = (measured: number, ceiling: number) => Math.round((measured / ceiling) * 1000) / 1000;
@@ -25,24 +36,34 @@ export function medianRow(rows: readonly Row[]): Row & { readonly ratios: readon
   return { ...sorted[Math.floor((sorted.length - 1) / 2)]!, ratios: rows.map((row) => row.ratio) };
 }
 
-const whole = (value: number) => Math.round(value).toLocaleString("en");
+const figure = (value: number) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
 const ms = (value: number | undefined) => (value === undefined ? "" : value.toFixed(1));
 
 export function renderTable(rows: readonly (Row & { readonly ratios: readonly number[] })[]): string {
   const table = new Table({
     head: ["case", "measured", "ceiling or peer", "ratio (all runs)", "aim", "p50 / p99 ms"],
+    colWidths: [34, 20, 36, 22, 18, 16],
+    wordWrap: true,
     style: { head: [], border: [] },
   });
   for (const row of rows) {
-    const beside = row.beside === undefined ? "" : `\n${row.beside.name}: ${whole(row.beside.perSecond)}`;
+    const besides = (row.beside ?? []).map(({ name, value, unit }) =>
+      `\n${name}: ${figure(value)} ${unit ?? ""}`.trimEnd(),
+    );
     table.push([
       row.name,
-      `${whole(row.measured)} ${row.unit}`,
-      `${whole(row.ceiling)}\n${row.ceilingIs}${beside}`,
-      `${row.ratio} (${row.ratios.join(", ")})`,
-      row.aim === undefined ? `${whole(row.aimPerSecond ?? 0)} ${row.unit}` : String(row.aim),
+      `${figure(row.measured)} ${row.unit}`,
+      `${figure(row.ceiling)}\n${row.ceilingIs}${besides.join("")}`,
+      row.ratios.length === 1 ? String(row.ratio) : `${row.ratio} (${row.ratios.join(", ")})`,
+      aimOf(row),
       row.p50 === undefined ? "" : `${ms(row.p50)} / ${ms(row.p99)}`,
     ]);
   }
   return table.toString();
+}
+
+function aimOf({ aim, aimPerSecond, aimMsMost, unit }: Row): string {
+  if (aim !== undefined) return String(aim);
+  if (aimPerSecond !== undefined) return `${figure(aimPerSecond)} ${unit}`;
+  return aimMsMost === undefined ? "" : `at most ${aimMsMost} ms`;
 }

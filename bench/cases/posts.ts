@@ -1,10 +1,11 @@
-import type { LoadSettings, Stage } from "../stage.ts";
+import type { LoadKind } from "../load-settings.ts";
+import type { Stage } from "../stage.ts";
 import { type Row, ratio } from "../table.ts";
 
 /** One durable order a POST against the same route without the append, and against bare Hono beside it. */
 export async function posts(
   stage: Stage,
-  options: { name: string; kind: LoadSettings["kind"]; connections: number; seconds: number; aim: number },
+  options: { name: string; kind: LoadKind; connections: number; seconds: number; aim: number },
 ): Promise<Row> {
   const { kind, connections, seconds } = options;
   const load = { kind, connections, seconds };
@@ -21,6 +22,6 @@ export async function posts(
     aim: options.aim,
     p50: store.p50,
     p99: store.p99,
-    ...(bare === undefined ? {} : { beside: { name: "bare Hono", perSecond: bare.perSecond } }),
+    ...(bare === undefined ? {} : { beside: [{ name: "bare Hono", value: bare.perSecond }] }),
   };
 }

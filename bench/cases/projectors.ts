@@ -2,12 +2,9 @@ import postgres from "postgres";
 import { openConnection } from "../../mesh/connection.ts";
 import { silent } from "../../mesh/logger.ts";
 import { ensureLog } from "../../mesh/streams.ts";
-import { openDatabase } from "../../projections/database.ts";
-import { startProjector } from "../../projections/project.ts";
-import { frame } from "../../store/codec.ts";
-import { digestOf, encodeEpoch, encodeEvents, encodeSent } from "../../store/encode.ts";
-import { followLog } from "../../store/log-reader.ts";
 import { orderBodies } from "../bodies.ts";
+import { fillLog } from "../fill.ts";
+import { projectLog } from "../project.ts";
 import type { Stage } from "../stage.ts";
 import { type Row, ratio } from "../table.ts";
 
@@ -25,8 +22,10 @@ export async function projectors(stage: Stage, projection: "archive" | "orders")
   const name = { log: `bench${crypto.randomUUID().slice(0, 8)}`, home: "us-east", generation: 1 };
   const log = await ensureLog(connection, name, { shards: 1, replicas: 1, bytesMax: 1 << 30 });
   const orders = makeOrders();
-  await fill(log, orders);
-  const perSecond = await project(stage, projection, log);
+  const created = orders.map(({ id, data }) => ({ stream: `order-${id}`, shard: 0, id, type: "order.created", data }));
+  await fillLog(log, created, batchEvents);
+  const perSecond =
+    ordersCount / (await projectLog(await stage.postgres.createMigrated(), log, projection, ordersCount));
   const ceiling = await insertBare(stage, projection, orders);
   return {
     name: `(e) ${projection} projector into an empty database`,
@@ -58,49 +57,6 @@ function makeOrders(): BenchOrder[] {
     const order = { ...body, order_id: `bench-${i}`, region: "us-east", amount: text };
     return { id: order.order_id, data: Buffer.from(JSON.stringify(order)), customer: body.customer_id, amount: text };
   });
-}
-
-type Log = Awaited<ReturnType<typeof ensureLog>>;
-
-async function fill(log: Log, orders: readonly BenchOrder[]): Promise<void> {
-  const owner = 1n;
-  const timeUs = Date.now() * 1000;
-  const head = { log: log.identity, shard: 0, owner };
-  const publish = async (message: Uint8Array, expected: number) => {
-    const outcome = await log.publish(0, message, { id: `b${expected}`, expected, timeoutMs: 5_000 });
-    if (outcome.kind !== "stored") throw new Error(`not stored: ${outcome.kind}`);
-    return outcome.sequence;
-  };
-  const first = { ...head, epoch: 0, previous: 0, number: 0, timeUs };
-  const epoch = await publish(frame(encodeEpoch(first, "bench"), "zstd"), 0);
-  let previous = epoch;
-  for (let at = 0; at < orders.length; at += batchEvents) {
-    const events = orders.slice(at, at + batchEvents).map(({ id, data }, append) => {
-      const sent = encodeSent({ id: crypto.randomUUID(), type: "order.created", data });
-      return { stream: `order-${id}`, revision: 0, recordedUs: timeUs, append, digest: digestOf(data), sent };
-    });
-    const next = { ...head, epoch, previous, number: at / batchEvents + 1, timeUs };
-    previous = await publish(frame(encodeEvents(next, events), "zstd"), previous);
-  }
-}
-
-async function project(stage: Stage, projection: "archive" | "orders", log: Log): Promise<number> {
-  await using db = openDatabase({ url: await stage.postgres.createMigrated(), logger: silent });
-  const stop = new AbortController();
-  const begun = performance.now();
-  const projector = startProjector({
-    db,
-    log: { tenant: "bench", ...log.name, identity: log.identity, shards: 1 },
-    source: (after, signal) => followLog(log, { after, logger: silent, signal }),
-    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
-    logger: silent,
-    signal: stop.signal,
-  });
-  while (projector.counters.events < ordersCount) await new Promise((resolve) => setTimeout(resolve, 2));
-  const seconds = (performance.now() - begun) / 1000;
-  stop.abort();
-  await projector.done;
-  return ordersCount / seconds;
 }
 
 /** The rows alone, 1,000 a statement, nothing decoded and no checkpoint kept. */

@@ -1,0 +1,30 @@
+import type { Log } from "../mesh/log.ts";
+import { silent } from "../mesh/logger.ts";
+import { openDatabase } from "../projections/database.ts";
+import { startProjector } from "../projections/project.ts";
+import { followLog } from "../store/log-reader.ts";
+
+/** Projects a log's first `count` events; answers the seconds that it took. */
+export async function projectLog(
+  database: string,
+  log: Log,
+  projection: "archive" | "orders",
+  count: number,
+): Promise<number> {
+  await using db = openDatabase({ url: database, logger: silent });
+  const stop = new AbortController();
+  const begun = performance.now();
+  const projector = startProjector({
+    db,
+    log: { tenant: "bench", ...log.name, identity: log.identity, shards: log.shards },
+    source: (after, signal) => followLog(log, { after, logger: silent, signal }),
+    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
+    logger: silent,
+    signal: stop.signal,
+  });
+  while (projector.counters.events < count) await new Promise((resolve) => setTimeout(resolve, 2));
+  const seconds = (performance.now() - begun) / 1000;
+  stop.abort();
+  await projector.done;
+  return seconds;
+}
