@@ -9,8 +9,8 @@ const encoder = new TextEncoder();
 
 /** Stream, consumer or message not found. */
 const notFound = new Set([10014, 10037, 10059, 10149]);
-/** The cluster has no leader at the moment, or JetStream is still starting: to be asked again, like a timeout. */
-const unavailable = new Set([10004, 10007, 10008, 10009, 10039, 10076, 10118, 10119]);
+/** The cluster has no leader at the moment, too few servers, or JetStream is still starting: to be asked again, like a timeout. */
+const unavailable = new Set([10004, 10005, 10007, 10008, 10009, 10039, 10076, 10118, 10119]);
 
 function apiError(code: number, subject: string, description: string): MeshError {
   const kind = notFound.has(code) ? "not-found" : unavailable.has(code) ? "timeout" : "refused";

@@ -28,6 +28,9 @@ export const appendSubject = (region: string, owner: string): string => `append.
 /** Where the owner of shards says how they stand; within what the roles may do with an owner's subjects. */
 export const shardInfoSubject = (region: string, owner: string): string => `append.${region}.${owner}-shards`;
 
+/** Where an owner says at which sequence a shard of its ends; within the same rights. */
+export const shardEndSubject = (region: string, owner: string): string => `append.${region}.${owner}-end`;
+
 export const paymentSubject = (region: string): string => `payments.${region}.process`;
 
 /** Where our own processes take answers: not under `_INBOX`, which a person's tools may listen on. */

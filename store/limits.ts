@@ -147,6 +147,9 @@ export const subscriptionLimits = {
   lookMs: 500,
 };
 export type SubscriptionLimits = typeof subscriptionLimits;
+/** How long a reader waits for a shard's owner to say where it ends: an election, or a claim. One answer takes no longer than a claim. */
+export const standWaitMs = 10_000;
+export const standTimeoutMs = 2_000;
 /** An owner, and the archive, are asked how a shard stands: who asks is a person, or is asked for again. */
 export const shardInfoTimeoutMs = 1_000;
 /** Subject, headers and bookkeeping of a stored message, about. */

@@ -7,6 +7,7 @@ import { invalidField } from "./messages.ts";
 import { checkLimit } from "./read-checks.ts";
 import type { ReadableLog } from "./read-log.ts";
 import type { Regions } from "./regions.ts";
+import type { ShardEnds } from "./shard-ends.ts";
 
 /** Which of a tenant's logs a read is about. */
 export interface LogChoice {
@@ -50,6 +51,7 @@ export interface Here extends LogChoice {
   readonly region: string;
   readonly regions: readonly { readonly name: string }[];
   readonly homes: Regions;
+  readonly ends: ShardEnds;
 }
 
 /** The logs that a read asks for, in their order. Throws StoreError at what it may not ask for. */
@@ -60,8 +62,8 @@ export function readableLogs(here: Here, asked: ReadLogOptions): ReadableLog[] {
   const local = chooseLog(here, { log: asked.log, streams: examples(asked.categories ?? [], asked.streamPrefix) });
   const { home = region, allHomes = false } = asked;
   here.homes.tagOf(home);
-  const own: ReadableLog = { log: local.own, known: () => lastKnown(local) };
-  const mirrored = (log: Log): ReadableLog => ({ log, known: () => 0 });
+  const own: ReadableLog = { log: local.own, last: () => here.ends.log(local) };
+  const mirrored = (log: Log): ReadableLog => ({ log, last: async () => (await log.state()).lastSequence });
   if (!allHomes) return [home === region ? own : mirrored(logAt(local, home, region))];
   if (home !== region) throw invalidField("home", "must be empty, or this region's, where all_homes is asked for");
   const others = here.regions.map(({ name }) => name).filter((name) => name !== region);
@@ -72,10 +74,4 @@ export function readableLogs(here: Here, asked: ReadLogOptions): ReadableLog[] {
       .flatMap((name) => local.mirror(name) ?? [])
       .map(mirrored),
   ];
-}
-
-/** Of the shards that this process owns, it knows at once what was acknowledged. */
-function lastKnown(local: LocalLog): number {
-  const shards = Array.from({ length: local.own.shards }, (_, shard) => shard);
-  return Math.max(...shards.map((shard) => local.shard(shard).last() ?? 0));
 }

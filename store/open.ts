@@ -19,6 +19,7 @@ import { createLocalLog, type LocalLog } from "./local-log.ts";
 import { createMembers } from "./members.ts";
 import { createReads } from "./reads.ts";
 import { createRegions } from "./regions.ts";
+import { createShardEnds } from "./shard-ends.ts";
 import { createShardInfo } from "./shard-info.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
@@ -106,10 +107,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
       ];
   const shards = createShardInfo({ ...options, owner, owns, locals });
-  const watching = watchLeases(options.leases, [...locals, members, shards], logger, signal);
+  const ends = createShardEnds({ ...options, owner, owns, locals });
+  const watching = watchLeases(options.leases, [...locals, members, shards, ends], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
-  const reading = { ...options, locals, logOf, homes, keyOf: (log: Log) => keyOf(options, log) };
+  const reading = { ...options, locals, logOf, homes, ends, keyOf: (log: Log) => keyOf(options, log) };
 
   return {
     owner,
@@ -129,7 +131,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       // First: what comes from now on is meant for others.
       await members[Symbol.asyncDispose]();
       // Together: what was forwarded here waits for the owners, which wait only so long.
-      await Promise.all([...servers, ...locals, shards].map((part) => part[Symbol.asyncDispose]()));
+      await Promise.all([...servers, ...locals, shards, ends].map((part) => part[Symbol.asyncDispose]()));
       stop.abort(new StoreError("cancelled", "the store is closing"));
       await watching;
     },

@@ -13,6 +13,7 @@ import { createLookUps } from "./look-ups.ts";
 import { movedAway } from "./moved-away.ts";
 import { Pending, type PendingOptions, streamsOf } from "./pending.ts";
 import { publishGroup, type Session } from "./publish-group.ts";
+import { createStandings, type StandOptions } from "./standings.ts";
 import type { Indexed } from "./stream-index.ts";
 
 /**
@@ -44,6 +45,8 @@ export interface ShardOwner extends AsyncDisposable {
   nowMs(): number;
   /** As owner: sequence of the shard's last batch. Undefined: this process cannot say. */
   last(): number | undefined;
+  /** The same, once it is surely the owner; it claims the shard for it. Undefined: another process has it, or is meant to. */
+  stand(options: StandOptions): Promise<number | undefined>;
   /** As owner: where the stream's events above `sequence` are. Undefined: the index does not know them all. */
   above(sequence: number, stream: string): readonly Indexed[] | undefined;
   queued(): { readonly appends: number; readonly bytes: number; readonly events: number };
@@ -81,6 +84,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   const closing = new AbortController();
   const signal = AbortSignal.any([closing.signal, options.signal]);
   const queue = createAppendQueue();
+  const standings = createStandings();
   let state: OwnerState = "follower";
   let session: Session | undefined;
   let holder: string | undefined;
@@ -119,9 +123,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   /** Surely the owner: neither has the lease run out, nor was somebody else seen with it. */
   const surely = (current: Session) => holder === undefined && current.lease.held();
 
+  const wanted = () => queue.size.appends + standings.size() > 0;
+
   /** One group at a time: what arrives while a publish is in flight forms the next one. */
   function pump(): void {
-    if (queue.size.appends === 0 || scheduled || busy !== undefined || givingUp) return;
+    if (session !== undefined) standings.tell(surely(session) ? session.last : undefined);
+    if (!wanted() || scheduled || busy !== undefined || givingUp) return;
     if (session === undefined) {
       if (state === "follower") become();
       return;
@@ -162,10 +169,13 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   function become(): void {
     // Who was sent an append as the owner claims the shard, whatever it thinks: two that disagree would pass it on for ever.
     // Not who has just let it go: what is still sent there says only that the news has not yet come round.
-    const asked = performance.now() > passedOnUntil && queue.waiting().some((pending) => pending.final);
+    const final = standings.final() || queue.waiting().some((pending) => pending.final);
+    const asked = final && performance.now() > passedOnUntil;
     const other = holder ?? (asked ? undefined : options.meant());
-    if (other !== undefined) options.handOver(queue.drain(), other);
-    else if (!signal.aborted) {
+    if (other !== undefined) {
+      standings.tell(undefined);
+      options.handOver(queue.drain(), other);
+    } else if (!signal.aborted) {
       state = "claiming";
       void claimShard();
     }
@@ -173,7 +183,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   /** Tries while somebody waits; a holder is asked for when the lease is taken. */
   async function claimShard(): Promise<void> {
-    for (let attempt = 1; !signal.aborted && queue.size.appends > 0 && holder === undefined; attempt++) {
+    for (let attempt = 1; !signal.aborted && wanted() && holder === undefined; attempt++) {
       try {
         const begun = await claim({ ...options, signal });
         if (begun !== undefined) return own(begun);
@@ -234,6 +244,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   const stopSweep = every(limits.sweepMs, () => {
     const now = performance.now();
+    standings.sweep(now);
     for (const pending of [...queue.waiting(), ...flying, ...lookUps.pending()]) {
       if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state, trouble));
     }
@@ -271,6 +282,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     },
     nowMs: () => session?.clock.nowMs() ?? Date.now(),
     last: () => (session !== undefined && surely(session) ? session.last : undefined),
+    stand(asked) {
+      if (session === undefined && (leaving || closing.signal.aborted)) return Promise.resolve(undefined);
+      const told = standings.wait(asked);
+      pump();
+      return told;
+    },
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
       return [...(session.index.peek(stream)?.events() ?? [])].filter((event) => event.sequence > sequence);
@@ -297,6 +314,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       closing.abort(new StoreError("cancelled", "the store is closing"));
       stopSweep();
       await busy;
+      standings.tell(undefined);
       for (const pending of [...queue.drain(), ...lookUps.drain()]) pending.reject(stopping(pending));
       await stepDown("closing");
     },

@@ -14,10 +14,10 @@ import { recordedEvents } from "./recorded.ts";
 /** Index of a position behind all events of its batch. */
 const wholeBatch = 0xffffffff;
 
-/** A log to read, and the last of it that this process itself knows to be acknowledged; 0: it does not know. */
 export interface ReadableLog {
   readonly log: Log;
-  known(): number;
+  /** Stream sequence of its last message. */
+  last(): Promise<number>;
 }
 
 /** Reads logs one after the other. A client that is slow or gone holds the reading back: no more is read than a portion. */
@@ -62,8 +62,9 @@ function begin(
   { after = [], signal }: ReadLogOptions,
   logger: Logger,
 ): Promise<WalkOptions[]> {
-  const walk = async ({ log, known }: ReadableLog, start: Position | undefined): Promise<WalkOptions> => {
-    const last = Math.max((await log.state()).lastSequence, known());
+  const walk = async (readable: ReadableLog, start: Position | undefined): Promise<WalkOptions> => {
+    const { log } = readable;
+    const last = await readable.last();
     const field = `after/positions/${start === undefined ? "" : after.indexOf(start)}`;
     return { after: await locate(log, start, last, field), last, logger, signal };
   };

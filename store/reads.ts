@@ -14,11 +14,13 @@ import { checkRange } from "./read-checks.ts";
 import { readLogs } from "./read-log.ts";
 import { createStreamReader, type StreamReader } from "./reader.ts";
 import type { Regions } from "./regions.ts";
+import type { ShardEnds } from "./shard-ends.ts";
 
 export interface ReadsOptions extends StoreOptions {
   readonly locals: readonly LocalLog[];
   logOf(stream: string): LocalLog;
   readonly homes: Regions;
+  readonly ends: ShardEnds;
   keyOf(log: Log): LogKey;
 }
 
@@ -34,7 +36,8 @@ export function createReads(
     const name = `${local.name}/${log.name.home}/${log.name.generation}`;
     let reader = readers.get(name);
     if (reader === undefined) {
-      const own = log === local.own ? { log, owner: local.shard } : undefined;
+      const end = (shard: number) => options.ends.shard(local, shard);
+      const own = log === local.own ? { log, owner: local.shard, end } : undefined;
       reader = createStreamReader({ key: options.keyOf(log), own, archive, logger });
       readers.set(name, reader);
     }

@@ -58,6 +58,7 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     },
     nowMs: () => Date.now(),
     last: () => undefined,
+    stand: async () => undefined,
     above: () => undefined,
     queued: () => size,
     status: () => ({

@@ -67,7 +67,16 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
       sources.map((source) => {
         const { log } = source;
         const { shards, start } = beginning(options, source, asked, given.get(log)!);
-        return createPart({ log, tail: tailOf(log), turns, shards, start, last: () => lastOf(source), logger, wake });
+        return createPart({
+          log,
+          tail: tailOf(log),
+          turns,
+          shards,
+          start,
+          last: () => lastOf(options, source),
+          logger,
+          wake,
+        });
       });
     const closed = () => open.delete(subscription);
     const filter = createFilter(asked, revisionOf(asked));
@@ -93,7 +102,7 @@ function beginning(options: SubscriptionsOptions, source: Source, asked: Subscri
   const shards = streams.length === 0 ? undefined : new Set(streams.map(shardOf));
   const start = async (): Promise<Start | "end"> => {
     if (asked.from === "end") return "end";
-    const stand = await lastOf(source);
+    const stand = await lastOf(options, source);
     if (given.length > 0) return startAfter(log, given, shards, stand);
     const [stream] = streams;
     if (stream === undefined || streams.length > 1) return { places: [], rests: [], next: 1, stand };
@@ -104,13 +113,9 @@ function beginning(options: SubscriptionsOptions, source: Source, asked: Subscri
   return { shards, start };
 }
 
-/** Stream sequence of the last message. What this process knows as an owner is newer than a leader that was cut off. */
-async function lastOf({ log, local }: Source): Promise<number> {
-  const { lastSequence } = await log.state();
-  if (log !== local.own) return lastSequence;
-  const owned = Array.from({ length: log.shards }, (_, shard) => local.shard(shard).last() ?? 0);
-  return Math.max(lastSequence, ...owned);
-}
+/** Stream sequence of the last message. */
+const lastOf = async ({ ends }: SubscriptionsOptions, { log, local }: Source): Promise<number> =>
+  log === local.own ? ends.log(local) : (await log.state()).lastSequence;
 
 const revisionOf = ({ from }: SubscribeOptions): number =>
   from !== undefined && from !== "end" && "revision" in from ? from.revision : 0;

@@ -30,10 +30,12 @@ export interface TailPlace {
 
 export interface OwnLog {
   readonly log: Log;
-  owner(shard: number): Pick<ShardOwner, "last" | "above">;
+  owner(shard: number): Pick<ShardOwner, "above">;
+  /** See ShardEnds. */
+  end(shard: number): Promise<number>;
 }
 
-export function createTail({ log, owner }: OwnLog, key: LogKey, logger: Logger): Tail {
+export function createTail({ log, owner, end }: OwnLog, key: LogKey, logger: Logger): Tail {
   const recent = createRecent();
 
   async function fetch(sequence: number): Promise<Batch> {
@@ -83,9 +85,7 @@ export function createTail({ log, owner }: OwnLog, key: LogKey, logger: Logger):
     recordedEvents(batch, { home: key.home, log: key.identity, shard, sequence }, (event) => event.stream === stream);
 
   return {
-    async standing(shard) {
-      return owner(shard).last() ?? (await log.lastMessage(shard))?.sequence ?? 0;
-    },
+    standing: end,
     async *events(place) {
       const known = indexed(place);
       if (known === undefined) {

@@ -29,7 +29,13 @@ for (const backwards of [false, true]) {
   test(`${backwards ? "backwards" : "forwards"} a filter that lets little pass still says how far it has come, and each such place is good to go on from`, async () => {
     const log = longLog(45);
     const read = (options: ReadLogOptions): Promise<LogItem[]> =>
-      Array.fromAsync(readLogs(() => [{ log, known: () => 0 }], { backwards, ...options }, silent));
+      Array.fromAsync(
+        readLogs(
+          () => [{ log, last: async () => (await log.state()).lastSequence }],
+          { backwards, ...options },
+          silent,
+        ),
+      );
     const items = await read({ types: ["rare"] });
     const ids = (list: readonly LogItem[]) => list.flatMap((item) => (item.kind === "event" ? [item.event.id] : []));
     expect(ids(items)).toHaveLength(3);

@@ -1,0 +1,201 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import type { Log } from "../../mesh/log.ts";
+import { leaseStream, logStream } from "../../mesh/subjects.ts";
+import type { StoreError } from "../../store/error.ts";
+import { type Cluster, startCluster } from "../mesh/cluster.ts";
+import { eventually } from "../mesh/eventually.ts";
+import { expectWhole, type Lanes, startLanes } from "./lanes.ts";
+import { startProxy } from "./proxy.ts";
+import { event, openRegion, type ProcessOptions, type TestProcess, type TestRegion } from "./region.ts";
+import { follow } from "./subscriber.ts";
+
+/** The event store on a cluster of three servers, log and leases at R3, with load from several lanes over two processes. */
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+/** Shorter than an election: owners lose their leases in each, and take them again. */
+const leases = { ttlMs: 1_500, renewMs: 300, marginMs: 200 };
+
+interface World {
+  readonly region: TestRegion;
+  readonly stream: string;
+  readonly processes: readonly TestProcess[];
+  readonly lanes: Lanes;
+  readonly subscriptions: readonly ReturnType<typeof follow>[];
+  /** Resolves when a batch is on its way to the broker. */
+  inFlight(): Promise<unknown>;
+  /** Publishes that the broker did not answer. */
+  readonly publishes: { now: number; unknown: number };
+}
+
+async function openWorld(options: ProcessOptions = {}): Promise<World> {
+  const publishes = { now: 0, unknown: 0 };
+  const wrap = (log: Log): Log => ({
+    ...log,
+    async publish(...given) {
+      publishes.now++;
+      const outcome = await log.publish(...given);
+      publishes.now--;
+      if (outcome.kind === "unknown") publishes.unknown++;
+      return outcome;
+    },
+  });
+  const region = stack.use(await openRegion(cluster.urls, { shards: 4, bytesMax: 50 << 20, replicas: 3 }));
+  const processes = [];
+  for (let at = 0; at < 2; at++) processes.push(stack.use(await region.process({ leases, wrap, ...options })));
+  const subscriptions = processes.map(({ store }) => stack.use(follow(store)));
+  await eventually("the subscriptions have begun", () => subscriptions.every((one) => one.said("caught-up") > 0));
+  const lanes = startLanes(processes);
+  stack.defer(() => lanes.stop());
+  await lanes.goOn(60);
+  const inFlight = () => eventually("a batch is on its way", () => publishes.now > 0);
+  return { region, stream: logStream(region.log.name), processes, lanes, subscriptions, publishes, inFlight };
+}
+
+async function expectAllWhole({ region, lanes, subscriptions }: World): Promise<void> {
+  await lanes.stop();
+  await expectWhole(region, lanes, subscriptions);
+}
+
+test("the leader steps down again and again in the middle of publishes", async () => {
+  const world = await openWorld();
+  for (let round = 0; round < 6; round++) {
+    await world.inFlight();
+    await cluster.stepDown(round % 3 === 2 ? leaseStream(world.region.bucket) : world.stream);
+    await world.lanes.goOn(20);
+  }
+  await expectAllWhole(world);
+}, 60_000);
+
+test("the leader is killed in the middle of publishes, and started again", async () => {
+  const world = await openWorld();
+  const before = await cluster.leader(world.stream);
+  await world.inFlight();
+  await before.kill("SIGKILL");
+  expect((await cluster.leader(world.stream)).name).not.toBe(before.name);
+  await world.lanes.goOn(100);
+  await before.restart();
+  await world.lanes.goOn(100);
+  expect(world.publishes.unknown).toBeGreaterThan(0);
+  await expectAllWhole(world);
+}, 60_000);
+
+test("the leader is stopped for longer than a lease, and wakes up in the belief that it still leads", async () => {
+  const world = await openWorld();
+  const { lanes } = world;
+  const before = await cluster.leader(world.stream);
+  // Its server is the stopped one: what it asks waits there, and is answered before that server has heard of the next leader.
+  const reader = stack.use(await world.region.process({ url: before.url, owns: false, leases }));
+  await reader.store.streamInfo("lane-0");
+  await world.inFlight();
+  await before.kill("SIGSTOP");
+  stack.defer(() => before.kill("SIGCONT"));
+  expect((await cluster.leader(world.stream)).name).not.toBe(before.name);
+  await lanes.goOn(60);
+  const reads = Array.from({ length: 24 }, async (_, at) => {
+    const stream = `lane-${at % 6}`;
+    const known = Math.max(
+      ...lanes.acknowledged.filter((one) => one.stream === stream).map(({ result }) => result.lastRevision),
+    );
+    if (at >= 12) await eventually("it is awake", () => awake);
+    const { lastRevision } = await reader.store.streamInfo(stream);
+    expect([stream, lastRevision >= known, lastRevision, known]).toEqual([stream, true, lastRevision, known]);
+  });
+  let awake = false;
+  await before.kill("SIGCONT");
+  awake = true;
+  await Promise.all(reads);
+  await lanes.goOn(100);
+  expect(world.publishes.unknown).toBeGreaterThan(0);
+  await expectAllWhole(world);
+}, 60_000);
+
+test("a follower is killed: appends go on without a pause", async () => {
+  const world = await openWorld();
+  const leader = await cluster.leader(world.stream);
+  const bucket = leaseStream(world.region.bucket);
+  // Of both streams it is to be a follower, or an election would be what is seen.
+  while ((await cluster.leader(bucket)).name !== leader.name) await cluster.stepDown(bucket);
+  await world.lanes.goOn(20);
+  const follower = cluster.nodes.find(({ name }) => name !== leader.name)!;
+  await world.inFlight();
+  world.lanes.silenceMs();
+  await follower.kill("SIGKILL");
+  await world.lanes.goOn(200);
+  await follower.restart();
+  await world.lanes.goOn(100);
+  expect(world.lanes.silenceMs()).toBeLessThan(2_500);
+  expect((await cluster.leader(world.stream)).name).toBe(leader.name);
+  await expectAllWhole(world);
+}, 60_000);
+
+test("two servers are away: nothing is acknowledged and nothing guessed, and all goes on when they are back", async () => {
+  const world = await openWorld();
+  const { lanes } = world;
+  const leader = await cluster.leader(world.stream);
+  const away = cluster.nodes.filter(({ name }) => name !== leader.name);
+  await world.inFlight();
+  await Promise.all(away.map((node) => node.kill("SIGKILL")));
+  await eventually("what was on its way is answered", () => lanes.silenceMs() > 1_500);
+  const { length } = lanes.acknowledged;
+  // The lease has run out: whether the stream stands at what is known here cannot be said any more.
+  const { store } = world.processes[0]!;
+  const wrong = store.append({ stream: "lane-0", expected: "no-stream", events: [event("wrong")] });
+  const read = Array.fromAsync(store.readStream("lane-0"));
+  const outcomes = [wrong, read].map((call) => call.then(() => "known", codeOf));
+  expect(await Promise.all(outcomes)).toEqual(["unavailable", "unavailable"]);
+  expect(lanes.acknowledged.length).toBe(length);
+  expect(lanes.unknown.appends).toBeGreaterThan(0);
+  await Promise.all(away.map((node) => node.restart()));
+  await lanes.goOn(100);
+  await expectAllWhole(world);
+}, 90_000);
+
+test("an owner that wakes up after its lease, and after the leader that it knew, refuses nobody and writes nothing", async () => {
+  const region = stack.use(await openRegion(cluster.urls, { shards: 1, bytesMax: 50 << 20, replicas: 3 }));
+  const stream = logStream(region.log.name);
+  const leader = await cluster.leader(stream);
+  const proxy = stack.use(await startProxy(leader.port));
+  const zombie = stack.use(await region.process({ url: proxy.url, leases }));
+  await zombie.store.append({ stream: "order-1", expected: "no-stream", events: [event("a")] });
+  // It hears nothing more, as if it had been stopped: neither that its lease has run out, nor who has it now.
+  proxy.swallow = true;
+  await cluster.stepDown(stream);
+  const next = stack.use(await region.process({ leases }));
+  const add = (id: string, revision: number) =>
+    next.store.append({ stream: "order-1", expected: revision, events: [event(id)] });
+  await eventually("the next owner has taken the shard", () => add("b", 0), 20_000);
+  const late = zombie.store.append({ stream: "order-1", expected: "any", events: [event("c")] });
+  const conflict = zombie.store.append({ stream: "order-1", expected: "no-stream", events: [event("d")] });
+  const outcomes = [late.then(() => "recorded", codeOf), conflict.then(() => "recorded", codeOf)];
+  const read = Array.fromAsync(zombie.store.readStream("order-1")).then(
+    (all) => all.map(({ id }) => id).join(),
+    codeOf,
+  );
+  const silence = new Promise<string>((resolve) => setTimeout(() => resolve("silent"), 500));
+  expect(await Promise.race([...outcomes, read, silence])).toBe("silent");
+  await cluster.stepDown(stream);
+  proxy.swallow = false;
+  proxy.cut();
+  expect(["recorded", "unavailable"]).toContain(await outcomes[0]!);
+  expect(["wrong-revision at 1", "wrong-revision at 2", "unavailable"]).toContain(await outcomes[1]!);
+  expect(["a,b", "a,b,c", "unavailable"]).toContain(await read);
+  const events = await Array.fromAsync(next.store.readStream("order-1"));
+  expect((await outcomes[0]) === "recorded" ? ["a,b,c"] : ["a,b", "a,b,c"]).toContain(
+    events.map(({ id }) => id).join(),
+  );
+}, 60_000);
+
+function codeOf(error: StoreError): string {
+  return error.details.actual === undefined ? error.code : `${error.code} at ${error.details.actual}`;
+}
