@@ -1,9 +1,11 @@
 import type { Archive, LogKey, LookedUp } from "../store/archive.ts";
+import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { decodeMeta } from "../store/meta.ts";
 import { archivedStream, pageStreams, summarizeStream } from "./archived-streams.ts";
 import { texts } from "./column.ts";
-import type { Database, Row } from "./database.ts";
+import type { Database, Row, RunOptions } from "./database.ts";
+import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { createLogNumbers, readCheckpoint } from "./logs.ts";
 import { waitForCheckpoint } from "./reached.ts";
@@ -57,7 +59,8 @@ const forAppends = { lane: "store" } as const;
 
 /** The archive of every log in this database. */
 export function createArchive(database: Database): Archive {
-  const logs = createLogNumbers(database);
+  const numbers = createLogNumbers(database);
+  const logs = { find: (log: LogKey, o?: RunOptions) => numbers.find(log, o).catch(refuseStranger) };
   return {
     async checkpoint(log, shard) {
       const number = await logs.find(log, forAppends);
@@ -105,6 +108,12 @@ export function createArchive(database: Database): Archive {
       return waitForCheckpoint(database, { find: () => logs.find(log), name: "archive", shard, sequence, ...options });
     },
   };
+}
+
+/** Not away, which passes, but of another mesh: whoever asks is told so. */
+function refuseStranger(error: unknown): never {
+  if (!(error instanceof ProjectionError) || error.code !== "identity") throw error;
+  throw new StoreError("unavailable", error.message, { retryAfterMs: 30_000 }, { cause: error });
 }
 
 const nowhere: LookedUp = { revision: -1 };

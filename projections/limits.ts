@@ -24,6 +24,8 @@ export const limits = {
   /** Backoff of a projector whose database is away: short, for lag grows meanwhile; it never gives up. */
   retryFirstMs: 50,
   retryMaxMs: 2_000,
+  /** How often a projector looks whether its checkpoints have been put back: one small read, whatever the load. */
+  checkpointLookMs: 3_000,
   /** One write: bound by memory here and by CockroachDB's 16 MiB a message (hex doubles bodies). */
   writeEventsMax: 2_000,
   writeBytesMax: 4 << 20,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { LogKey } from "../store/archive.ts";
 import type { Database, RunOptions } from "./database.ts";
 import { ProjectionError } from "./error.ts";
@@ -7,7 +8,7 @@ export const findLog =
   "select log, identity from logs where tenant = $1 and home = $2 and name = $3 and generation = $4";
 
 export const registerLog = `insert into logs (log, tenant, home, name, generation, identity)
-select coalesce(max(log), 0) + 1, $1, $2, $3, $4::int4, $5::bytea from logs
+values ($6::int4, $1, $2, $3, $4::int4, $5::bytea)
 on conflict do nothing`;
 
 export const ensureCheckpoints = `insert into checkpoints (log, name, shard, sequence)
@@ -22,7 +23,10 @@ export const positionsLogs = "select log, identity, gone from logs where tenant 
 
 export const tenantsLogs = "select log, home, identity from logs where tenant = $1 and not gone order by log";
 
-/** The numbers of logs, remembered: they never change. */
+/**
+ * The numbers of logs, remembered: they never change, and no other log is given one, not even in a database that was put back
+ * to a state before the log was registered.
+ */
 export interface LogNumbers {
   /** Undefined where this database has never seen the log. Rejects with "identity" where it knows another by that name. */
   find(key: LogKey, options?: RunOptions): Promise<number | undefined>;
@@ -34,9 +38,7 @@ export function createLogNumbers(database: Database): LogNumbers {
   const known = new Map<string, number>();
   const nameOf = (key: LogKey) => `${key.tenant}/${key.home}/${key.log}/${key.generation}/${hex(key.identity)}`;
 
-  async function find(key: LogKey, options?: RunOptions): Promise<number | undefined> {
-    const cached = known.get(nameOf(key));
-    if (cached !== undefined) return cached;
+  async function look(key: LogKey, options?: RunOptions): Promise<number | undefined> {
     const rows = await database.query(findLog, [key.tenant, key.home, key.log, key.generation], options);
     const row = rows[0] as { log: number; identity: Uint8Array } | undefined;
     if (row === undefined) return undefined;
@@ -52,13 +54,13 @@ export function createLogNumbers(database: Database): LogNumbers {
   }
 
   return {
-    find,
+    find: async (key, options) => known.get(nameOf(key)) ?? look(key, options),
     async register(key, options) {
-      // Two that register at once may take the same number: one of them inserts nothing and goes on.
+      // The database is asked, whatever is remembered: it may have been put back. Where a number is taken, the next is tried.
       for (let attempt = 0; attempt < limits.serializationAttempts; attempt += 1) {
-        const found = await find(key, options);
+        const found = await look(key, options);
         if (found !== undefined) return found;
-        const values = [key.tenant, key.home, key.log, key.generation, key.identity] as const;
+        const values = [key.tenant, key.home, key.log, key.generation, key.identity, numberOf(key, attempt)] as const;
         await database.write(registerLog, values, options);
       }
       throw new ProjectionError(
@@ -67,6 +69,12 @@ export function createLogNumbers(database: Database): LogNumbers {
       );
     },
   };
+}
+
+/** By the log's identity, so that it gets the same one again: 31 bits, from 1. */
+function numberOf({ identity }: LogKey, attempt: number): number {
+  const digest = createHash("sha256").update(identity).update(String(attempt)).digest();
+  return digest.readUInt32BE() >>> 1 || 1;
 }
 
 export function hex(bytes: Uint8Array): string {

@@ -126,6 +126,7 @@ async function follow(state: State, log: number): Promise<void> {
   const parts = [
     read(state, signal),
     ...state.queues.map((queue, shard) => writeShard(state, { log, shard, queue, signal })),
+    watchCheckpoints(state, log, signal),
   ];
   try {
     await Promise.race(parts);
@@ -143,6 +144,25 @@ async function read(state: State, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
   }
 }
+
+/** A shard that is idle writes nothing, and would never hear that the database was put back to an older state. */
+async function watchCheckpoints(state: State, log: number, signal: AbortSignal): Promise<void> {
+  const { db } = state.options;
+  for (;;) {
+    await delay(limits.checkpointLookMs, signal);
+    if (signal.aborted) return;
+    const known = [...state.checkpoints];
+    // Away: there is nothing to hear.
+    const rows = await db.query(readCheckpoints, [log, state.writer.name], { signal }).catch(() => undefined);
+    if (rows === undefined) continue;
+    const now = new Map(rows.map((row) => [row.shard as number, Number(row.sequence)]));
+    for (const [shard, sequence] of known.entries())
+      if ((now.get(shard) ?? 0) < sequence) throw wentBack(shard, sequence);
+  }
+}
+
+const wentBack = (shard: number, from: number) =>
+  new ProjectionError("away", `the checkpoint of shard ${shard} went back from ${from}: reading again`);
 
 interface Shard {
   readonly log: number;
@@ -165,9 +185,7 @@ async function writeShard(state: State, at: Shard): Promise<void> {
       // Smaller after a failure: what takes too long, or is cut off again and again, gets through in pieces.
       const some = batches.slice(0, Math.max(1, batches.length >> attempt));
       attempt = (await tryWrite(state, at, some, attempt)) ? 0 : attempt + 1;
-      if (state.checkpoints[at.shard]! < known) {
-        throw new ProjectionError("away", `the checkpoint of shard ${at.shard} went back from ${known}: reading again`);
-      }
+      if (state.checkpoints[at.shard]! < known) throw wentBack(at.shard, known);
     }
   }
 }

@@ -163,4 +163,18 @@ export const mutations: readonly Mutation[] = [
     replace: "if (current.archived < 0) return",
     test: restored("an archive that turns out to be ahead of the log"),
   },
+  {
+    name: "an idle projector does not see that the database was put back",
+    file: "projections/project.ts",
+    find: "    watchCheckpoints(state, log, signal),\n",
+    replace: "",
+    test: { file: "test/projections/restored.test.ts", name: "a database that is put back is filled up again" },
+  },
+  {
+    name: "logs are numbered as they come: a database that is put back gives one log the other's number",
+    file: "projections/logs.ts",
+    find: "values ($6::int4, $1, $2, $3, $4::int4, $5::bytea)",
+    replace: "select coalesce(max(log), 0) + 1 + 0 * $6::int4, $1, $2, $3, $4::int4, $5::bytea from logs",
+    test: { file: "test/projections/restored.test.ts", name: "a database that is put back to before it knew two logs" },
+  },
 ];
