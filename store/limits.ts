@@ -147,6 +147,8 @@ export const subscriptionLimits = {
   lookMs: 500,
 };
 export type SubscriptionLimits = typeof subscriptionLimits;
+/** The shared end of a log that could not be read is opened anew after this; meanwhile its subscribers read by themselves. */
+export const reopenMs = 1_000;
 /** How long a reader waits for a shard's owner to say where it ends: an election, or a claim. One answer takes no longer than a claim. */
 export const standWaitMs = 10_000;
 export const standTimeoutMs = 2_000;

@@ -1,12 +1,15 @@
+import { sleep } from "../mesh/clock.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type DecodedBatch, weightOf } from "./decoded-batch.ts";
+import { reopenMs } from "./limits.ts";
 import { decodeLog } from "./log-reader.ts";
 
 /**
  * The end of a log, read by one consumer and decoded once for all live subscribers of this process: a window of the last
  * batches, in which each subscriber has a place of its own. A thousand of them cost a thousand numbers; who is so slow
- * that the window has moved past its place reads on by itself. Open while somebody has joined.
+ * that the window has moved past its place reads on by itself, and so does everybody where the tail failed, until it is
+ * open again. Open while somebody has joined.
  */
 export interface LiveTail {
   /** Resolves when it is open; from then on `wake` is called whenever there is more. Rejects when it cannot be opened. */
@@ -16,7 +19,7 @@ export interface LiveTail {
   covers(next: number): boolean;
   /** Number of the first batch at or behind stream sequence `next`. */
   find(next: number): number;
-  /** Undefined: not yet there. Throws what ended the tail. */
+  /** Undefined: not yet there. */
   read(number: number): DecodedBatch | "dropped" | undefined;
   /** Stream sequence behind the last message that was read. */
   next(): number;
@@ -46,7 +49,6 @@ interface Session {
   from: number;
   next: number;
   accepted: number[];
-  failure: unknown;
 }
 
 // long: a window, and the short questions about it
@@ -54,19 +56,39 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
   const members = new Set<() => void>();
   let session: Session | undefined;
 
-  async function run(now: Session): Promise<void> {
-    const { signal } = now.stop;
+  async function open(now: Session): Promise<Standing> {
     const begun = await standing(log);
+    // Whoever asked meanwhile has the number of a batch that never came.
+    now.first += 1;
     now.from = now.next = begun.from;
     now.accepted = begun.after.slice();
-    void (async () => {
+    wakeAll();
+    return begun;
+  }
+
+  /** Until everybody has left; after a failure it begins anew, where the log then stands. */
+  async function run(now: Session, opened: Standing): Promise<void> {
+    const { signal } = now.stop;
+    for (let begun: Standing | undefined = opened; !signal.aborted; ) {
       try {
+        begun ??= await open(now);
         for await (const batch of decodeLog(log, { ...begun, logger, signal })) push(now, batch);
       } catch (error) {
-        now.failure = error;
-        wakeAll();
+        const text = "the end of a log could not be read for its live subscribers, who read by themselves for now";
+        logger.warn({ error, log: log.name.log, home: log.name.home }, text);
       }
-    })();
+      dropAll(now);
+      begun = undefined;
+      await sleep(reopenMs, signal);
+    }
+  }
+
+  function dropAll(now: Session): void {
+    now.first += now.batches.length + 1;
+    now.batches = [];
+    now.bytes = 0;
+    now.from = Number.POSITIVE_INFINITY;
+    wakeAll();
   }
 
   function push(now: Session, batch: DecodedBatch): void {
@@ -109,8 +131,9 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
     async join(wake) {
       members.add(wake);
       if (session === undefined) {
-        session = newSession();
-        session.opened = run(session);
+        const opening = newSession();
+        session = opening;
+        opening.opened = open(opening).then((begun) => void run(opening, begun));
       }
       try {
         await session.opened;
@@ -127,11 +150,8 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
       return first + (at < 0 ? batches.length : at);
     },
     read(number) {
-      const { batches, first, failure } = current();
-      if (number < first) return "dropped";
-      const found = batches[number - first]?.batch;
-      if (found === undefined && failure !== undefined) throw failure;
-      return found;
+      const { batches, first } = current();
+      return number < first ? "dropped" : batches[number - first]?.batch;
     },
     next: () => current().next,
     first: () => current().first,
@@ -141,15 +161,20 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
 }
 
 function newSession(): Session {
-  const empty = { batches: [], accepted: [], first: 0, bytes: 0, from: 0, next: 0, failure: undefined };
+  const empty = { batches: [], accepted: [], first: 0, bytes: 0, from: Number.POSITIVE_INFINITY, next: 0 };
   return { stop: new AbortController(), opened: Promise.resolve(), ...empty };
+}
+
+interface Standing {
+  readonly from: number;
+  readonly after: readonly number[];
 }
 
 /**
  * Where a tail may begin: behind every message that one of these questions has seen. What was written between them lies
  * before that, where each subscriber reads by itself; a message that a shard got meanwhile is found as a gap in its chain.
  */
-async function standing(log: Log): Promise<{ from: number; after: readonly number[] }> {
+async function standing(log: Log): Promise<Standing> {
   const { lastSequence } = await log.state();
   const shards = Array.from({ length: log.shards }, (_, shard) => shard);
   const after = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));

@@ -210,7 +210,8 @@ export function createPart(options: PartOptions): Part {
     ready = undefined;
     // What comes of pages is of the time before it reads the log.
     if (batch !== undefined && reading !== undefined) next = Math.max(next, batch.sequence + 1);
-    if (batch !== undefined && reading !== undefined && joined && tail.covers(next)) goLive();
+    // Also while it waits for the next batch: the tail may have been opened anew.
+    if (reading !== undefined && joined && tail.covers(next)) goLive();
     else void advance();
     return batch === undefined ? undefined : offer(batch);
   }

@@ -94,6 +94,47 @@ test("what is recorded while the shared tail looks where it is to begin is neith
   expect(one.ids().toSorted()).toEqual(expected.toSorted());
 });
 
+test("where the shared tail fails, its subscribers read on by themselves, and share it again, also beside one that takes nothing", async () => {
+  await using region = await openRegion(server.url);
+  let broken = 0;
+  let toBreak = false;
+  const wrap = (log: Log): Log => ({
+    ...log,
+    async *follow(options) {
+      for await (const message of log.follow(options)) {
+        if (toBreak) {
+          toBreak = false;
+          broken++;
+          throw new Error("the reader broke");
+        }
+        yield message;
+      }
+    },
+  });
+  const { count, wrap: counted } = counting();
+  await using process = await region.process({ wrap: (log) => counted(wrap(log)) });
+  const { store } = process;
+  const stop = new AbortController();
+  const idle = store.subscribe({ signal: stop.signal })[Symbol.asyncIterator]();
+  expect((await idle.next()).value.kind).toBe("caught-up");
+  await using quick = follow(store);
+  await eventually("the other one is live", () => quick.said("caught-up") === 1 && count.now === 1);
+  for (let round = 1; round <= 2; round++) {
+    toBreak = true;
+    await add(store, "a-1", `e${round}`, `f${round}`);
+    await eventually("everything has come", () => quick.ids().length === round * 2);
+    expect(broken).toBe(round);
+    await eventually("there is one reader again", () => count.now === 1);
+    await using late = follow(store);
+    await eventually("so is one that comes later", () => late.said("caught-up") === 1 && count.now === 1);
+  }
+  expect(quick.ids()).toEqual(["e1", "f1", "e2", "f2"]);
+  const taken: Notice[] = [];
+  while (idsOf(taken).length < 4) taken.push((await idle.next()).value);
+  expect(idsOf(taken)).toEqual(quick.ids());
+  stop.abort();
+}, 20_000);
+
 test("one that is slow falls behind, says so, reads on by itself, and catches up again without a gap or a double", async () => {
   await using region = await openRegion(server.url);
   await using process = await region.process({ subscriptions: { windowBytesMax: 500_000 } });
