@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { createArchive } from "../../projections/archive.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
-import { ProjectionError } from "../../projections/error.ts";
 import { createStreamReader } from "../../store/reader.ts";
 import { createMemoryLog, startUs } from "./batches.ts";
 import { archiveFaults, caughtUp, projectAll, run, until, ways } from "./projection.ts";
