@@ -111,11 +111,16 @@ async function openTenantStore(
   const { config, logger, signal } = around;
   const region = config.region.name;
   const owns = role === "store";
-  const leases = await keepTrying(() => openLeases(connection, leaseBucket, { ...leaseDefaults, make: owns }), {
-    what: `open the leases of ${tenant.name}`,
-    logger,
-    signal,
-  });
+  // As many as the log that has most: a shard of it must find its owner while a server is away.
+  const replicas = Math.max(...tenant.logs.map((log) => log.replicas));
+  const leases = await keepTrying(
+    () => openLeases(connection, leaseBucket, { ...leaseDefaults, make: owns, replicas }),
+    {
+      what: `open the leases of ${tenant.name}`,
+      logger,
+      signal,
+    },
+  );
   const logs: StoreLog[] = [];
   for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log, owns));
   return stack.use(

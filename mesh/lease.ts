@@ -58,10 +58,15 @@ export const leaseDefaults: LeaseOptions = { ttlMs: 5_000, renewMs: 1_500, margi
  * "not-found" when it is not there and must not be made.
  */
 export async function openLeases(c: Connection, bucket: string, options: LeaseOptions): Promise<Leases> {
-  const maxAge = options.make === false ? await bucketAge(c, bucket) : await ensureBucket(c, bucket, options);
-  if (maxAge !== options.ttlMs * 1e6) {
-    const text = `leases in ${leaseStream(bucket)} run ${maxAge / 1e6} ms, this process is set to ${options.ttlMs} ms`;
+  const stream = leaseStream(bucket);
+  const { config } = await (options.make === false ? bucketInfo(c, bucket) : ensureBucket(c, bucket, options));
+  if (config.max_age !== options.ttlMs * 1e6) {
+    const text = `leases in ${stream} run ${config.max_age / 1e6} ms, this process is set to ${options.ttlMs} ms`;
     throw new MeshError("configuration", text);
+  }
+  if (config.num_replicas < (options.replicas ?? 1)) {
+    const text = `${stream} was made with ${config.num_replicas} replicas, not ${options.replicas}: no shard has an owner while its server is away`;
+    c.wire.logger.warn({ bucket, replicas: config.num_replicas }, text);
   }
   return {
     async acquire(key, owner) {
@@ -77,13 +82,10 @@ export async function openLeases(c: Connection, bucket: string, options: LeaseOp
   };
 }
 
-/** Nanoseconds that a key lives. */
-async function bucketAge(c: Connection, bucket: string): Promise<number> {
-  const info = await callPatiently<StreamInfo>(c, api.streamInfo(c.region, leaseStream(bucket)), undefined);
-  return info.config.max_age;
-}
+const bucketInfo = (c: Connection, bucket: string) =>
+  callPatiently<StreamInfo>(c, api.streamInfo(c.region, leaseStream(bucket)), undefined);
 
-async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions): Promise<number> {
+async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions): Promise<StreamInfo> {
   const stream = leaseStream(bucket);
   const config = {
     name: stream,
@@ -104,11 +106,10 @@ async function ensureBucket(c: Connection, bucket: string, options: LeaseOptions
     subject_delete_marker_ttl: limits.leaseMarkerMs * 1e6,
   };
   try {
-    const made = await callPatiently<StreamInfo>(c, api.streamCreate(c.region, stream), config);
-    return made.config.max_age;
+    return await callPatiently<StreamInfo>(c, api.streamCreate(c.region, stream), config);
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "refused") throw error;
-    return bucketAge(c, bucket); // it is there with other settings
+    return bucketInfo(c, bucket); // it is there with other settings
   }
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import type { Log } from "../../mesh/log.ts";
 import { leaseStream, logStream } from "../../mesh/subjects.ts";
 import type { StoreError } from "../../store/error.ts";
@@ -172,6 +173,8 @@ test("an owner that wakes up after its lease, and after the leader that it knew,
   proxy.swallow = true;
   await cluster.stepDown(stream);
   const next = stack.use(await region.process({ leases }));
+  const held = await openLeases(next.connection, region.bucket, { ...leaseDefaults, ...leases });
+  await eventually("its lease has run out", async () => (await held.holder(`${stream}-0`)) === undefined);
   const add = (id: string, revision: number) =>
     next.store.append({ stream: "order-1", expected: revision, events: [event(id)] });
   await eventually("the next owner has taken the shard", () => add("b", 0), 20_000);
