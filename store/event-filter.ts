@@ -1,12 +1,17 @@
+import type { DecodedBatch } from "./decoded-batch.ts";
+import type { RecordedEvent } from "./event-store.ts";
 import { streamCategory } from "./ids.ts";
 import { eventTypeBytesMax, filterNamesMax } from "./limits.ts";
 import { invalidField } from "./messages.ts";
 import { checkCategory, checkPrefix } from "./read-checks.ts";
 
+/** What a reader asks for; what is absent or empty asks for everything. */
 export interface EventFilter {
+  readonly streams?: readonly string[];
   readonly categories?: readonly string[];
   readonly streamPrefix?: string;
   readonly types?: readonly string[];
+  readonly fromRevision?: number;
 }
 
 /** Throws StoreError "invalid" that names the field. */
@@ -24,16 +29,38 @@ export function checkFilter({ categories = [], streamPrefix = "", types = [] }: 
   if (streamPrefix !== "") checkPrefix(streamPrefix, "stream_prefix");
 }
 
-/** Undefined: everything passes. */
-export function createFilter(
-  filter: EventFilter,
-): ((event: { readonly stream: string; readonly type: string }) => boolean) | undefined {
+/** Which events a reader gets. */
+export interface Filter {
+  /** False: surely none of the batch. */
+  batch(batch: Pick<DecodedBatch, "events" | "streams" | "categories">): boolean;
+  /** Absent: every event passes. */
+  readonly event?: (event: Filtered) => boolean;
+}
+
+type Filtered = Pick<RecordedEvent, "stream" | "type" | "revision">;
+
+export function createFilter(filter: EventFilter): Filter {
+  const streams = some(filter.streams);
   const categories = some(filter.categories);
   const types = some(filter.types);
-  const prefix = filter.streamPrefix ?? "";
-  if (categories === undefined && types === undefined && prefix === "") return undefined;
-  return ({ stream, type }) =>
-    (types?.has(type) ?? true) && stream.startsWith(prefix) && (categories?.has(streamCategory(stream)) ?? true);
+  const { streamPrefix = "", fromRevision = 0 } = filter;
+  const everything = [streams, categories, types].every((set) => set === undefined);
+  return {
+    batch: (batch) =>
+      batch.events.length > 0 &&
+      (streams === undefined || batch.streams.some((stream) => streams.has(stream))) &&
+      (categories === undefined || !categories.isDisjointFrom(batch.categories())),
+    ...(everything && streamPrefix === "" && fromRevision === 0
+      ? {}
+      : {
+          event: ({ stream, type, revision }) =>
+            (types?.has(type) ?? true) &&
+            (streams?.has(stream) ?? true) &&
+            stream.startsWith(streamPrefix) &&
+            (categories?.has(streamCategory(stream)) ?? true) &&
+            revision >= fromRevision,
+        }),
+  };
 }
 
 const some = (names: readonly string[] = []) => (names.length === 0 ? undefined : new Set(names));

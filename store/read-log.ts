@@ -1,8 +1,10 @@
 import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
+import { wholeBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
 import { createFilter } from "./event-filter.ts";
 import type { LogItem, ReadLogOptions } from "./event-store.ts";
+import { type GivenPosition, positionField, positionsByLog } from "./given-positions.ts";
 import { passedEventsMax, passedMs } from "./limits.ts";
 import type { LogBatch } from "./log-reader.ts";
 import { type WalkOptions, walkDown, walkUp } from "./log-walk.ts";
@@ -10,9 +12,6 @@ import { known, refuse } from "./mesh-away.ts";
 import type { Position } from "./position.ts";
 import { createProof } from "./proof.ts";
 import { recordedEvents } from "./recorded.ts";
-
-/** Index of a position behind all events of its batch. */
-const wholeBatch = 0xffffffff;
 
 export interface ReadableLog {
   readonly log: Log;
@@ -28,16 +27,22 @@ export async function* readLogs(
 ): AsyncGenerator<LogItem> {
   const { backwards = false, limit = Number.POSITIVE_INFINITY, signal } = options;
   const logs = choose();
-  const starts = positionsOf(logs, options.after ?? []);
-  const walks = await begin(logs, starts, options, logger).catch((cause) => refuse(cause, signal));
-  const filter = createFilter(options);
+  const given = positionsByLog(
+    logs.map(({ log }) => log),
+    options.after ?? [],
+    "log",
+  );
+  const first = logs.map(({ log }) => given.get(log)![0]);
+  const starts = first.map((one) => one?.position);
+  const walks = await begin(logs, first, options, logger).catch((cause) => refuse(cause, signal));
+  const filter = createFilter(options).event;
   const said = createProgress(starts);
   let left = limit;
   for (const [number, { log }] of logs.entries()) {
     const walk = walks[number]!;
-    const first = partOf(walk.after, starts[number], backwards);
+    const rest = partOf(walk.after, starts[number], backwards);
     const batches = known(backwards ? walkDown(log, walk) : walkUp(log, walk), signal);
-    for await (const { message, batch, within } of parts(first, batches)) {
+    for await (const { message, batch, within } of parts(rest, batches)) {
       const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
       const events = recordedEvents(batch, place, filter);
       if (backwards) events.reverse();
@@ -58,17 +63,16 @@ export async function* readLogs(
 /** Where each walk begins and ends; everything is asked at once, and nothing is read before every start is known to be good. */
 function begin(
   logs: readonly ReadableLog[],
-  starts: readonly (Position | undefined)[],
-  { after = [], signal }: ReadLogOptions,
+  given: readonly (GivenPosition | undefined)[],
+  { signal }: ReadLogOptions,
   logger: Logger,
 ): Promise<WalkOptions[]> {
-  const walk = async (readable: ReadableLog, start: Position | undefined): Promise<WalkOptions> => {
+  const walk = async (readable: ReadableLog, start: GivenPosition | undefined): Promise<WalkOptions> => {
     const { log } = readable;
     const last = await readable.last();
-    const field = `after/positions/${start === undefined ? "" : after.indexOf(start)}`;
-    return { after: await locate(log, start, last, field), last, logger, signal };
+    return { after: await locate(log, start, last), last, logger, signal };
   };
-  return Promise.all(logs.map((log, number) => walk(log, starts[number])));
+  return Promise.all(logs.map((log, number) => walk(log, given[number])));
 }
 
 /** How far a read has come in each log, and when it has to say so. */
@@ -115,33 +119,11 @@ async function* parts(first: Part | undefined, batches: AsyncIterable<LogBatch>)
   for await (const { message, batch } of batches) yield { message, batch, within: everything };
 }
 
-/** Each log's start. Throws StoreError "invalid" for a position that is of none of the logs, or a second one of one. */
-function positionsOf(logs: readonly ReadableLog[], after: readonly Position[]): readonly (Position | undefined)[] {
-  const starts: (Position | undefined)[] = logs.map(() => undefined);
-  for (const [number, position] of after.entries()) {
-    const at = logs.findIndex(({ log }) => Buffer.compare(log.identity, position.log) === 0);
-    const field = `after/positions/${number}`;
-    if (at < 0 || position.shard >= logs[at]!.log.shards) {
-      throw new StoreError("invalid", "a position to read on from belongs to another log than is read", { field });
-    }
-    if (starts[at] !== undefined) {
-      throw new StoreError("invalid", "give one position for each log: there is another one of this log", { field });
-    }
-    starts[at] = position;
-  }
-  return starts;
-}
-
 /** The batch that a position stands in. */
-async function locate(
-  log: Log,
-  position: Position | undefined,
-  last: number,
-  field: string,
-): Promise<LogBatch | undefined> {
-  if (position === undefined) return undefined;
-  const { shard, sequence } = position;
-  const details = { field };
+async function locate(log: Log, given: GivenPosition | undefined, last: number): Promise<LogBatch | undefined> {
+  if (given === undefined) return undefined;
+  const { shard, sequence } = given.position;
+  const details = { field: positionField(given.number) };
   if (sequence > last) {
     const text = `a position to read on from (${sequence}) lies beyond the log, which is at ${last}`;
     // A mirror, or a leader that was cut off, may come to it yet.

@@ -1,11 +1,12 @@
 import type { Log } from "../mesh/log.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import { decodeBatch } from "./decode.ts";
 import { type DecodedBatch, fromEvents, wholeBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
+import { type GivenPosition, positionField } from "./given-positions.ts";
 import { readPageEvents } from "./limits.ts";
 import { invalidField } from "./messages.ts";
 import type { Position } from "./position.ts";
+import { createProof } from "./proof.ts";
 import { recordedEvents } from "./recorded.ts";
 
 /** Where a subscription begins in one log. */
@@ -25,19 +26,13 @@ export interface Start {
 /** Answers a page, and what comes behind it: more pages, or the log from `next` on. */
 type Pages = () => Promise<{ readonly batch: DecodedBatch; readonly pages?: Pages; readonly next?: number }>;
 
-/** A position that the caller gave, and its number among them. */
-export interface Given {
-  readonly position: Position;
-  readonly number: number;
-}
-
 /** Messages that are rather read and passed over than asked about. */
 const skippedMin = 256;
 
 /** Rejects with StoreError: "invalid" when the log has no such position, "unavailable" when that cannot be known. */
 export async function startAfter(
   log: Log,
-  given: readonly Given[],
+  given: readonly GivenPosition[],
   shards: ReadonlySet<number> | undefined,
   stand: number,
 ): Promise<Start> {
@@ -73,31 +68,22 @@ export function startAtRevision(
 }
 
 /** What is left of the batch that a position stands in: the events behind it. */
-async function restOf(log: Log, { position, number }: Given): Promise<DecodedBatch | undefined> {
+async function restOf(log: Log, { position, number }: GivenPosition): Promise<DecodedBatch | undefined> {
   const { shard, sequence, index } = position;
-  if (sequence < 1) throw invalidField(field(number), "stands before the log");
+  if (sequence < 1) throw invalidField(positionField(number), "stands before the log");
   // A copy may lag behind the stream's leader.
   const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
   if (message?.sequence !== sequence || message.shard !== shard) throw notThere(log, number);
   if (index === wholeBatch) return undefined;
+  const judged = await createProof(log).judge(message);
+  if ("stray" in judged) {
+    const text = "a position to resume from stands in no batch of the log";
+    throw new StoreError("invalid", text, { field: positionField(number) });
+  }
   const place = { home: log.name.home, log: log.identity, shard, sequence };
-  const events = recordedEvents(decoded(message.data, number), place, () => true);
-  const left = events.slice(index + 1);
+  const left = recordedEvents(judged.batch, place).slice(index + 1);
   const streams = [...new Set(left.map((event) => event.stream))];
   return fromEvents({ shard, sequence, index: wholeBatch }, left, streams);
-}
-
-function decoded(data: Uint8Array, number: number) {
-  try {
-    return decodeBatch(data);
-  } catch (cause) {
-    throw new StoreError(
-      "invalid",
-      "a position to resume from stands in no batch",
-      { field: field(number) },
-      { cause },
-    );
-  }
 }
 
 /** The lowest message to read: a shard in which little happens must not make all the others be read again. */
@@ -117,33 +103,12 @@ async function nextOf(
   return Math.min(stand + 1, ...next);
 }
 
-const field = (number: number) => `after/positions/${number}`;
-
 function notThere(log: Log, number: number): StoreError {
-  const details = { field: field(number) };
+  const details = { field: positionField(number) };
   // A mirror, or a leader that was cut off, may come to it yet.
   if (log.mirror || log.replicas > 1) {
     const text = "this region does not have a position to resume from, or not yet; try again";
     return new StoreError("unavailable", text, { ...details, retryAfterMs: 1_000 });
   }
   return new StoreError("invalid", "a position to resume from is not in the log", details);
-}
-
-/** Which of the logs each position belongs to. Throws StoreError "invalid" for one that belongs to none, or repeats. */
-export function positionsByLog(logs: readonly Log[], positions: readonly Position[]): Map<Log, Given[]> {
-  const found = new Map<Log, Given[]>(logs.map((log) => [log, []]));
-  for (const [number, position] of positions.entries()) {
-    const log = logs.find(({ identity }) => Buffer.compare(identity, position.log) === 0);
-    if (log === undefined || position.shard >= log.shards) {
-      const text = "a position to resume from belongs to another log than is subscribed to";
-      throw new StoreError("invalid", text, { field: field(number) });
-    }
-    const others = found.get(log)!;
-    if (others.some((other) => other.position.shard === position.shard)) {
-      const text = `give one position for each shard: there is another one for shard ${position.shard}`;
-      throw new StoreError("invalid", text, { field: field(number) });
-    }
-    others.push({ position, number });
-  }
-  return found;
 }

@@ -1,7 +1,6 @@
-import type { DecodedBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
-import type { Notice, RecordedEvent, SubscribeOptions } from "./event-store.ts";
-import { streamCategory } from "./ids.ts";
+import type { Filter } from "./event-filter.ts";
+import type { Notice, RecordedEvent } from "./event-store.ts";
 import type { SubscriptionLimits } from "./limits.ts";
 import type { Part } from "./subscription-part.ts";
 
@@ -91,7 +90,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
           const all = filter.batch(batch) ? batch.events : nothing;
           passOver(batch.events.length - all.length);
           for (const event of all) {
-            if (!filter.event(event)) {
+            if (filter.event?.(event) === false) {
               passOver(1);
               continue;
             }
@@ -169,33 +168,3 @@ function createGate() {
     },
   };
 }
-
-/** Which events a subscription gives. */
-export interface Filter {
-  /** False: surely none of the batch. */
-  batch(batch: DecodedBatch): boolean;
-  event(event: RecordedEvent): boolean;
-}
-
-export function createFilter(
-  asked: Pick<SubscribeOptions, "streams" | "categories" | "types">,
-  fromRevision = 0,
-): Filter {
-  const streams = set(asked.streams);
-  const categories = set(asked.categories);
-  const types = set(asked.types);
-  return {
-    batch: (batch) =>
-      batch.events.length > 0 &&
-      (streams === undefined || batch.streams.some((stream) => streams.has(stream))) &&
-      (categories === undefined || !categories.isDisjointFrom(batch.categories())),
-    event: ({ stream, type, revision }) =>
-      (streams?.has(stream) ?? true) &&
-      (categories?.has(streamCategory(stream)) ?? true) &&
-      (types?.has(type) ?? true) &&
-      revision >= fromRevision,
-  };
-}
-
-const set = (names: readonly string[] | undefined) =>
-  names === undefined || names.length === 0 ? undefined : new Set(names);

@@ -1,8 +1,9 @@
 import { every } from "../mesh/clock.ts";
 import type { Log } from "../mesh/log.ts";
 import { StoreError } from "./error.ts";
-import { checkFilter } from "./event-filter.ts";
+import { checkFilter, createFilter } from "./event-filter.ts";
 import type { EventStore, SubscribeOptions } from "./event-store.ts";
+import { type GivenPosition, positionsByLog } from "./given-positions.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import { type SubscriptionLimits, subscribedStreamsMax, subscriptionLimits } from "./limits.ts";
 import { createLiveTail, type LiveTail } from "./live-tail.ts";
@@ -10,9 +11,9 @@ import type { LocalLog } from "./local-log.ts";
 import { known } from "./mesh-away.ts";
 import { invalidField } from "./messages.ts";
 import { guarded, type ReadsOptions } from "./reads.ts";
-import { createFilter, createSubscription, type Subscription } from "./subscription.ts";
+import { createSubscription, type Subscription } from "./subscription.ts";
 import { createPart, type Part } from "./subscription-part.ts";
-import { type Given, positionsByLog, type Start, startAfter, startAtRevision } from "./subscription-start.ts";
+import { type Start, startAfter, startAtRevision } from "./subscription-start.ts";
 import { createTurns } from "./turns.ts";
 
 export interface SubscriptionsOptions extends ReadsOptions {
@@ -62,6 +63,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
     const given = positionsByLog(
       sources.map(({ log }) => log),
       Array.isArray(asked.from) ? asked.from : [],
+      "shard",
     );
     const parts = (wake: () => void): Part[] =>
       sources.map((source) => {
@@ -79,7 +81,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
         });
       });
     const closed = () => open.delete(subscription);
-    const filter = createFilter(asked, revisionOf(asked));
+    const filter = createFilter({ ...asked, fromRevision: revisionOf(asked) });
     const subscription = createSubscription({ parts, filter, limits, signal: asked.signal, closed });
     open.add(subscription);
     return subscription;
@@ -94,7 +96,12 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
 }
 
 /** Where a subscription begins in one log, and in which of its shards there may be something for it. */
-function beginning(options: SubscriptionsOptions, source: Source, asked: SubscribeOptions, given: readonly Given[]) {
+function beginning(
+  options: SubscriptionsOptions,
+  source: Source,
+  asked: SubscribeOptions,
+  given: readonly GivenPosition[],
+) {
   const { log } = source;
   const { streams = [] } = asked;
   const shardOf = (stream: string) =>

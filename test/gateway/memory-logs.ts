@@ -21,7 +21,7 @@ export function* readMemoryLogs(
   checkLog(options.log);
   const homes = homesOf(options);
   const starts = startsOf(all, homes, after, options.positionOf);
-  const wanted = createFilter(options) ?? (() => true);
+  const wanted = createFilter(options).event ?? (() => true);
   let left = limit;
   for (const home of homes) {
     const start = starts.get(home);

@@ -149,6 +149,10 @@ test("strays are in no read of the log, in neither direction, and no position st
   expect(await read({ backwards: true })).toEqual(["us-east/b", "us-east/a"]);
   const refused = await refusal(readLog({ after: [{ ...position, sequence: copy.seq }] }));
   expect(refused).toMatchObject({ code: "invalid", details: { field: "after/positions/0" } });
+  // What a forged position would give of it was never recorded.
+  const from = [{ ...position, sequence: copy.seq, index: 0 }];
+  const subscribed = Array.fromAsync(here.subscribe({ from, signal: AbortSignal.timeout(5_000) }));
+  expect(await refusal(subscribed)).toMatchObject({ code: "invalid", details: { field: "after/positions/0" } });
   // The next owner's epoch steps over them.
   await eventually("it is recorded", () => append(here, "odd-1", "c").then(() => true));
   expect(await read({ after: [position] })).toEqual(["us-east/b", "us-east/c"]);
