@@ -1,5 +1,5 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** Whether a message of this kind can hold others. */
 export const holdsMessages = (schema: DescMessage): boolean => fieldsOf(schema).size > 0;
@@ -22,7 +22,7 @@ export function countParts(schema: DescMessage, bytes: Uint8Array, check: (count
     // Whatever the wire type says: the decoder does not look at it either.
     const field = at.fields.get(number);
     if (field === undefined) {
-      reader.skip(wireType, number);
+      pass(reader, wireType, number);
       continue;
     }
     check(++count);
@@ -30,6 +30,17 @@ export function countParts(schema: DescMessage, bytes: Uint8Array, check: (count
     if (field.fieldKind === "map") reader.pos += length;
     else open.push({ fields: fieldsOf(field.message!), end: reader.pos + length });
   }
+}
+
+/** As `skip` does, without the view that it makes of each field: counting takes half the time. */
+function pass(reader: BinaryReader, wireType: WireType, number: number): void {
+  if (wireType !== WireType.LengthDelimited) {
+    reader.skip(wireType, number);
+    return;
+  }
+  const length = reader.uint32();
+  reader.pos += length;
+  if (reader.pos > reader.len) throw new RangeError("premature EOF");
 }
 
 const known = new WeakMap<DescMessage, ReadonlyMap<number, DescField>>();
