@@ -12,6 +12,7 @@ const faults = (name: string) => ({ file: "test/store/faults.test.ts", name });
 const appends = (name: string) => ({ file: "test/store/append.test.ts", name });
 const away = (name: string) => ({ file: "test/store/database-away.test.ts", name });
 const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
+const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
 const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
 
 export const mutations: readonly Mutation[] = [
@@ -176,5 +177,26 @@ export const mutations: readonly Mutation[] = [
     find: "values ($6::int4, $1, $2, $3, $4::int4, $5::bytea)",
     replace: "select coalesce(max(log), 0) + 1 + 0 * $6::int4, $1, $2, $3, $4::int4, $5::bytea from logs",
     test: { file: "test/projections/restored.test.ts", name: "a database that is put back to before it knew two logs" },
+  },
+  {
+    name: "ids from the future are recorded, and taken for new once their time has come",
+    file: "store/decide.ts",
+    find: "if (aheadMs > clockSkewMsMax) return",
+    replace: "if (aheadMs > 1e15) return",
+    test: clocks("whatever the clocks of owner and gateways do"),
+  },
+  {
+    name: "an owner records what its wall clock says",
+    file: "store/shard-clock.ts",
+    find: "wallMs + performance.now() - begunMs",
+    replace: "Date.now() + 0 * (wallMs + begunMs)",
+    test: clocks("an owner whose wall clock steps"),
+  },
+  {
+    name: "a process whose clock is off claims a shard",
+    file: "store/claim.ts",
+    find: "if (Math.abs(off) <= clockSkewMsMax) return",
+    replace: "if (Math.abs(off) >= 0) return",
+    test: clocks("a process whose clock is off"),
   },
 ];
