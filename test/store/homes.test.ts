@@ -6,6 +6,7 @@ import { silent } from "../../mesh/logger.ts";
 import { ensureLog } from "../../mesh/streams.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import type { LogItem, ReadLogOptions } from "../../store/event-store.ts";
+import { readLogsMax, subscribedStreamsMax } from "../../store/limits.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import type { Position } from "../../store/position.ts";
 import { eventually } from "../mesh/eventually.ts";
@@ -157,6 +158,26 @@ test("strays are in no read of the log, in neither direction, and no position st
   await eventually("it is recorded", () => append(here, "odd-1", "c").then(() => true));
   expect(await read({ after: [position] })).toEqual(["us-east/b", "us-east/c"]);
   expect(await read({ backwards: true, limit: 2 })).toEqual(["us-east/c", "us-east/b"]);
+});
+
+test("more reads of logs at once than may be are refused by name and number, and have room again when one ends", async () => {
+  await append(here, "many-1", "a");
+  const readers = Array.from({ length: readLogsMax }, () => here.readLog({})[Symbol.asyncIterator]());
+  await Promise.all(readers.map((reader) => reader.next()));
+  const refused = await refusal(here.readLog({})[Symbol.asyncIterator]().next());
+  expect(refused).toMatchObject({ code: "overloaded", details: { retryAfterMs: 1_000 } });
+  expect(refused.message).toContain(`readLogsMax is ${readLogsMax}`);
+  await readers[0]!.return?.(undefined);
+  expect((await readLog({ categories: ["many"] })).ids).toEqual(["us-east/a"]);
+  await Promise.all(readers.map((reader) => reader.return?.(undefined)));
+});
+
+test("more streams than a subscription may name are refused by name and number", async () => {
+  const streams = Array.from({ length: subscribedStreamsMax + 1 }, (_, number) => `many-${number}`);
+  const subscribed = Array.fromAsync(here.subscribe({ streams, signal: AbortSignal.timeout(5_000) }));
+  const { code, message, details } = await refusal(subscribed);
+  expect([code, details]).toEqual(["invalid", { field: "streams" }]);
+  expect(message).toContain(`${subscribedStreamsMax}`);
 });
 
 test("a reader that leaves stops the reading; one that gives up gets its own reason", async () => {

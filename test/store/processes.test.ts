@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import { packPart } from "../../store/append-part.ts";
 import type { AppendResult } from "../../store/event-store.ts";
 import { createForwarder } from "../../store/forward.ts";
@@ -35,7 +36,7 @@ function owned(processes: readonly TestProcess[]): number[] {
 }
 
 async function insist({ store }: TestProcess, stream: string): Promise<void> {
-  await store.append({ stream, expected: "any", events: [event(`${stream}-begun`)] });
+  await store.append({ stream, expected: "any", events: [event(crypto.randomUUID())] });
 }
 
 function noting(): void {}
@@ -183,3 +184,20 @@ test("an owner that is killed is replaced within 10 s in every shard, and nothin
   await check(second, running.acknowledged);
   await check(second, after.acknowledged);
 }, 60_000);
+
+test("a process that holds its lease and does not answer keeps nobody from the shards that are meant for it", async () => {
+  const region = await open();
+  const one = stack.use(await region.process());
+  await Promise.all([0, 1, 4, 5].map((number) => insist(one, `begun-${number}`)));
+  expect(owned([one])).toEqual([4]);
+  const leases = await openLeases(one.connection, region.bucket, leaseDefaults);
+  const ghosts = await Promise.all(["g1", "g2", "g3"].map((name) => leases.acquire(`process-${name}`, name)));
+  expect(ghosts.every((lease) => lease !== undefined)).toBe(true);
+  // It lets go what is meant for them.
+  await until(() => owned([one])[0]! < 4);
+  const begun = performance.now();
+  await Promise.all([0, 1, 4, 5].map((number) => insist(one, `begun-${number}`)));
+  expect(performance.now() - begun).toBeLessThan(5_000);
+  expect(owned([one])).toEqual([4]);
+  await Promise.all(ghosts.map((lease) => lease?.release()));
+}, 30_000);
