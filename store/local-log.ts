@@ -91,9 +91,11 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
     const shard = shards.find(
       (one, number) => one.last() !== undefined && options.members.meant(stream, number, own.shards) !== undefined,
     );
+    if (shard === undefined) return;
     moving = true;
-    await shard?.giveUp();
-    moving = false;
+    await shard.giveUp().finally(() => {
+      moving = false;
+    });
   });
 
   const tagOf = (stream: string) => parseTag(stream, options.tags, own.shards);

@@ -25,8 +25,8 @@ import type { Indexed } from "./stream-index.ts";
  *      └── lease lost, fence hit, meant for another, or closing: what is in flight is settled first ◄─┘
  *
  * A follower answers nothing by itself: what waits is handed to the owner, or to who is meant to own the shard, or claimed
- * for. A claiming shard only queues. An owner
- * decides, one group at a time with one publish in flight. The lease gives liveness, the fence safety: see commit.ts.
+ * for. A claiming shard only queues. An owner decides, one group at a time with one publish in flight. The lease gives
+ * liveness, the fence safety. OWNER.md has all of it, with what every failure leads to.
  */
 export type OwnerState = "follower" | "claiming" | "owner";
 
