@@ -12,6 +12,7 @@ import { createOrderQueries } from "../projections/queries.ts";
 import { openStore, type Store, type StoreLog } from "../store/open.ts";
 import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
+import type { Metrics } from "./metrics.ts";
 import type { ProjectionStatus } from "./projectors.ts";
 import {
   connectAs,
@@ -31,6 +32,8 @@ export interface TenantProcess extends AsyncDisposable {
   readonly tenant: Tenant;
   /** For the gateway; undefined where no role needs the store. */
   readonly services: TenantServices | undefined;
+  /** Undefined where no role needs it. */
+  readonly store: Store | undefined;
   /** "ok", or what is missing, in words. */
   check(): string;
   status(): Promise<object>;
@@ -41,12 +44,20 @@ export interface TenantOptions {
   readonly tenant: Tenant;
   /** Where its projections stand; none in a process that does not project. */
   projections(): Promise<readonly ProjectionStatus[]>;
+  /** Counts and times what is appended. */
+  readonly metrics: Metrics;
   /** Stops the store at once. */
   readonly halt: AbortSignal;
 }
 
 /** Opens everything of one tenant that the process's roles need, but for its projectors; resolves when it can append. */
-export async function openTenant({ around, tenant, projections, halt }: TenantOptions): Promise<TenantProcess> {
+export async function openTenant({
+  around,
+  tenant,
+  projections,
+  metrics,
+  halt,
+}: TenantOptions): Promise<TenantProcess> {
   const { config } = around;
   const does = (...roles: Role[]) => roles.some((role) => config.roles.has(role));
   const connections: Connection[] = [];
@@ -58,8 +69,9 @@ export async function openTenant({ around, tenant, projections, halt }: TenantOp
 
   await using stack = new AsyncDisposableStack();
   const storeRole = storeRoleOf(does);
-  const store =
-    storeRole && (await openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack));
+  const opening =
+    storeRole && openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack);
+  const store = opening && metrics.metered(tenant.name, await opening);
   let workers: Workers | undefined;
   if (store !== undefined && does("payment", "review")) {
     workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
@@ -74,6 +86,7 @@ export async function openTenant({ around, tenant, projections, halt }: TenantOp
   return {
     tenant,
     services,
+    store,
     check: () => (connections.every((connection) => connection.connected()) ? "ok" : "not connected to NATS"),
     status: () =>
       statusOf(around, tenant, {

@@ -6,12 +6,14 @@ import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
+import type { Store } from "../store/open.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
 import { CliError } from "./error.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { limits } from "./limits.ts";
 import type { ProcessLogger } from "./logger.ts";
+import { createMetrics } from "./metrics.ts";
 import { type ProjectorThread, startProjectorThread } from "./projector-thread.ts";
 import { openTenant, type TenantProcess } from "./tenant.ts";
 import type { Surroundings } from "./tenant-logs.ts";
@@ -40,7 +42,15 @@ export async function openRegion(
   const parts: Parts = { checkDatabase: createDatabaseCheck(database), tenants: new Map(), listening: false };
   const { tenants } = parts;
   const ready = () => readiness(config, parts);
-  const admin = stack.use(await serveAdmin({ address: config.admin, ready, status: () => status(config, parts) }));
+  const metrics = createMetrics();
+  const admin = stack.use(
+    await serveAdmin({
+      address: config.admin,
+      ready,
+      status: () => status(config, parts),
+      metrics: () => metrics.text({ ready: ready().ready, stores: storesOf(tenants) }),
+    }),
+  );
 
   await keepTrying(() => migrate(database, { logger, signal }), {
     what: "prepare the database",
@@ -56,7 +66,7 @@ export async function openRegion(
   parts.projectors = projectors;
   const open = async (tenant: Tenant) => {
     const projections = async () => (await projectors?.status(tenant.name)) ?? [];
-    tenants.set(tenant.name, await openTenant({ around, tenant, projections, halt: halt.signal }));
+    tenants.set(tenant.name, await openTenant({ around, tenant, projections, metrics, halt: halt.signal }));
   };
   await Promise.all([projectors?.running, ...config.tenants.map(open)]);
   const gateway = config.roles.has("gateway") ? await openGateway(around, tenants, ready, stack) : {};
@@ -64,6 +74,10 @@ export async function openRegion(
   logger.info({ region: config.region.name, roles: [...config.roles], ...gateway }, "ready");
   const opened = stack.move();
   return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+function storesOf(tenants: ReadonlyMap<string, TenantProcess>): ReadonlyMap<string, Store> {
+  return new Map([...tenants].flatMap(([name, { store }]) => (store === undefined ? [] : [[name, store]])));
 }
 
 function openRegionDatabase(config: RegionConfig, logger: ProcessLogger): Database {

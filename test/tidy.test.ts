@@ -66,6 +66,7 @@ const guarded: Record<string, readonly string[]> = {
   hono: ["gateway"],
   commander: ["cli"],
   pino: ["cli"],
+  "prom-client": ["cli"],
 };
 
 const importDirections: Rule = ({ path, text }) => {

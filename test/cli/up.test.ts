@@ -44,6 +44,7 @@ for (const [runtime, command] of [
     expect(await answer(`${admin}/readyz`)).toBe(503);
     const { checks } = (await (await fetch(`${admin}/readyz`)).json()) as { checks: Record<string, string> };
     expect(checks).toMatchObject({ acme: "opening", globex: "opening", listeners: "opening" });
+    expect(await (await fetch(`${admin}/metrics`)).text()).toContain("\nmeridian_ready 0\n");
     await until(
       "it has said what it waits for",
       () => log.includes("prepare the database: not yet, trying on"),

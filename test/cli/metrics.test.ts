@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { indexedEventsMax } from "../../store/limits.ts";
+import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
+import { until } from "./until.ts";
+
+/** One process that owns shards and projects, and one that only takes calls and sends them on. */
+let region: TestRegion;
+let owner: RunningProcess;
+let gateway: RunningProcess;
+let authorization: string;
+
+beforeAll(async () => {
+  region = await startRegion();
+  authorization = `Bearer ${await region.token("acme")}`;
+  owner = await region.process("gateway", "store", "projector");
+  gateway = await region.process("gateway");
+}, 60_000);
+afterAll(async () => await region[Symbol.asyncDispose](), 30_000);
+
+async function call(process: RunningProcess, method: string, body: object): Promise<number> {
+  const headers = { authorization, "content-type": "application/json" };
+  const url = `${process.http}/meridian.eventstore.v1.EventStore/${method}`;
+  return (await fetch(url, { method: "POST", headers, body: JSON.stringify(body) })).status;
+}
+
+const append = (stream: string, id: string, expected = {}) => ({
+  stream,
+  expected,
+  events: [{ id, type: "t", data: "e30=" }],
+});
+
+async function scrape({ admin }: RunningProcess): Promise<{ text: string; value(series: string): number | undefined }> {
+  const response = await fetch(`${admin}/metrics`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const text = await response.text();
+  return {
+    text,
+    value(series) {
+      const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+      return line === undefined ? undefined : Number(line.slice(series.length + 1));
+    },
+  };
+}
+
+test("appends are counted by what became of them, and timed where they were not refused", async () => {
+  const before = (await scrape(owner)).value('meridian_append_seconds_count{tenant="acme",call="append"}') ?? 0;
+  expect(await call(owner, "Append", append("cart-1", "a"))).toBe(200);
+  expect(await call(owner, "Append", append("cart-1", "a"))).toBe(200);
+  expect(await call(owner, "Append", append("cart-1", "b", { exact: "7" }))).toBe(400);
+  const appends = [append("cart-2", "a"), append("cart-1", "c", { noStream: true })];
+  expect(await call(owner, "AppendMany", { appends })).toBe(200);
+  const { value } = await scrape(owner);
+  expect(value('meridian_appends_total{tenant="acme",outcome="recorded"}')).toBe(2);
+  expect(value('meridian_appends_total{tenant="acme",outcome="repeated"}')).toBe(1);
+  expect(value('meridian_appends_total{tenant="acme",outcome="wrong-revision"}')).toBe(2);
+  expect(value('meridian_append_seconds_count{tenant="acme",call="append"}')).toBe(before + 2);
+  expect(value('meridian_append_seconds_count{tenant="acme",call="appendMany"}')).toBe(1);
+  expect(value("meridian_ready")).toBe(1);
+  expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e7);
+}, 30_000);
+
+test("an owner's index and its bound, its epoch, queues and the archive's lag are shown for each shard", async () => {
+  for (let at = 0; at < 20; at++) expect(await call(owner, "Append", append(`cart-1${at}`, "a"))).toBe(200);
+  const shards = [0, 1, 2, 3].map((shard) => `{tenant="acme",log="orders",shard="${shard}"}`);
+  await until("the archive has all", async () => {
+    const { value } = await scrape(owner);
+    return shards.every((shard) => value(`meridian_shard_archive_lag_batches${shard}`) === 0);
+  });
+  const { value } = await scrape(owner);
+  for (const shard of shards) {
+    const state = (name: string) => value(`meridian_shard_state${shard.replace("}", `,state="${name}"}`)}`);
+    expect([state("owner"), state("follower"), state("claiming"), state("elsewhere")]).toEqual([1, 0, 0, 0]);
+    expect(value(`meridian_shard_index_events_max${shard}`)).toBe(indexedEventsMax);
+    expect(value(`meridian_shard_queued_appends${shard}`)).toBe(0);
+    expect(value(`meridian_shard_queued_bytes${shard}`)).toBe(0);
+    expect(value(`meridian_shard_look_ups${shard}`)).toBe(0);
+    expect(value(`meridian_shard_epoch${shard}`)).toBeGreaterThan(0);
+    const last = value(`meridian_shard_last_sequence${shard}`)!;
+    expect(value(`meridian_shard_archived_sequence${shard}`)).toBe(last);
+  }
+  const indexed = shards.map((shard) => value(`meridian_shard_index_events${shard}`)!);
+  expect(indexed.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(20);
+}, 30_000);
+
+test("a process that owns no shards says so, counts what it sends on, and shows how far the region is", async () => {
+  expect(await call(gateway, "Append", append("cart-9", "a"))).toBe(200);
+  const { text, value } = await scrape(gateway);
+  expect(value('meridian_appends_total{tenant="acme",outcome="recorded"}')).toBe(1);
+  expect(value('meridian_shard_state{tenant="acme",log="orders",shard="0",state="elsewhere"}')).toBe(1);
+  expect(value('meridian_shard_last_sequence{tenant="acme",log="orders",shard="0"}')).toBeGreaterThan(0);
+  expect(text).not.toMatch(/^meridian_shard_(index_events|index_events_max|epoch)\{/m);
+}, 30_000);
+
+test("metrics name tenants, so the port that clients reach does not serve them; no label names a stream or a client", async () => {
+  expect((await fetch(`${owner.http}/metrics`)).status).toBe(404);
+  const { text } = await scrape(owner);
+  const labels = new Set(
+    [...text.matchAll(/^meridian_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list!.match(/\w+(?==)/g)!),
+  );
+  expect([...labels].sort()).toEqual(["call", "le", "log", "outcome", "shard", "state", "tenant"]);
+  expect(text).not.toContain("cart-");
+});
