@@ -13,6 +13,7 @@ const appends = (name: string) => ({ file: "test/store/append.test.ts", name });
 const away = (name: string) => ({ file: "test/store/database-away.test.ts", name });
 const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
 const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
+const processes = (name: string) => ({ file: "test/store/processes.test.ts", name });
 const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
 
 export const mutations: readonly Mutation[] = [
@@ -206,5 +207,19 @@ export const mutations: readonly Mutation[] = [
     replace:
       "      expected: attempt === 1 ? batch.last : ((await batch.log.lastMessage(batch.shard).catch(() => undefined))?.sequence ?? 0),\n",
     test: { file: "test/store/broker-away.test.ts", name: "the broker away for longer than it knows messages" },
+  },
+  {
+    name: "who has let a shard go claims it back because appends are still sent there",
+    file: "store/owner.ts",
+    find: "const asked = final && performance.now() > passedOnUntil;",
+    replace: "const asked = final;",
+    test: processes("a shard that was let go for another process"),
+  },
+  {
+    name: "a silent process is waited for, whoever else could own its shards",
+    file: "store/hand-over.ts",
+    find: "if (!isMovedAway(error)) unheard(holder);",
+    replace: "",
+    test: processes("a process that holds its lease and does not answer"),
   },
 ];
