@@ -11,6 +11,7 @@ import { projectors } from "./cases/projectors.ts";
 import { readLogCold, readLogConnect } from "./cases/read-log.ts";
 import { readStream } from "./cases/read-stream.ts";
 import { recovery } from "./cases/recovery.ts";
+import { replicas } from "./cases/replicas.ts";
 import { unary } from "./cases/unary.ts";
 import type { Stage } from "./stage.ts";
 import type { Row } from "./table.ts";
@@ -75,4 +76,11 @@ export const cases: Record<string, Case> = {
     rows: [(stage, seconds) => lookUps(stage, seconds, "all"), (stage, seconds) => lookUps(stage, seconds, "half")],
   },
   p: { about: "two processes of a region", rows: [processes] },
+  q: {
+    about: "R3 against R1",
+    rows: [
+      (stage, seconds) => replicas(stage, seconds, "unary"),
+      (stage, seconds) => replicas(stage, seconds, "append"),
+    ],
+  },
 };

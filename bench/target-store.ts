@@ -37,7 +37,7 @@ export async function realStore(settings: Omit<TargetSettings, "kind" | "publicK
     owns,
     logs: [{ name: log, categories: ["order"], rest: true, codec: "zstd", own, mirror: () => undefined }],
     connection,
-    leases: await openLeases(connection, `leases-${log}`, { ...leaseDefaults, make: owns }),
+    leases: await openLeases(connection, `leases-${log}`, { ...leaseDefaults, replicas, make: owns }),
     archive: createArchive(db),
     fsync: true,
     logger: silent,
