@@ -104,7 +104,7 @@ async function firstConnection(options: ConnectionOptions, credentials?: Uint8Ar
         reconnectJitter: limits.reconnectWaitMs,
         ignoreAuthErrorAbort: true,
         ignoreClusterUpdates: true, // the servers are those of the settings: a cluster may announce unreachable addresses
-        pingInterval: limits.pingIntervalMs,
+        pingInterval: limits.clientPingMs,
         maxPingOut: limits.pingsOutstandingMax,
         timeout: limits.connectTimeoutMs,
         noAsyncTraces: true,

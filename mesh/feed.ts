@@ -2,6 +2,7 @@
 import { nuid } from "nats";
 import { monotonicMs, sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import { readReplica } from "./direct-get.ts";
 import { MeshError } from "./error.ts";
 import { type ConsumerInfo, call } from "./jetstream-api.ts";
 import * as limits from "./limits.ts";
@@ -19,12 +20,27 @@ export interface Start {
   readonly inactiveMs?: number;
 }
 
-/** Answers the consumer's name and how many messages wait for it. */
-export async function openEphemeral(
+export interface Opened {
+  readonly consumer: string;
+  /** Messages that wait for it. */
+  readonly pending: number;
+}
+
+/** In a cluster it may be given to a server that has just died and never comes to be: then another one is asked for. */
+export async function openEphemeral(c: Connection, start: Start, signal?: AbortSignal): Promise<Opened> {
+  try {
+    return await createEphemeral(c, start, { timeoutMs: limits.consumerTimeoutMs, signal });
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "timeout" || !c.connected()) throw error;
+    return createEphemeral(c, start, { timeoutMs: limits.apiTimeoutMs, signal });
+  }
+}
+
+async function createEphemeral(
   c: Connection,
   start: Start,
-  signal?: AbortSignal,
-): Promise<{ consumer: string; pending: number }> {
+  options: { timeoutMs: number; signal?: AbortSignal },
+): Promise<Opened> {
   const consumer = nuid.next();
   const from =
     start.from === "last-per-subject"
@@ -44,12 +60,8 @@ export async function openEphemeral(
     inactive_threshold: (start.inactiveMs ?? limits.consumerInactiveMs) * 1e6,
   };
   const subject = api.consumerCreate(c.region, start.stream, consumer, start.filter);
-  const info = await call<ConsumerInfo>(
-    c,
-    subject,
-    { stream_name: start.stream, config, action: "create" },
-    { signal },
-  );
+  const body = { stream_name: start.stream, config, action: "create" };
+  const info = await call<ConsumerInfo>(c, subject, body, options);
   return { consumer, pending: info.num_pending };
 }
 
@@ -142,8 +154,9 @@ export function createTrouble(c: Connection, stream: string, signal: AbortSignal
  */
 export async function* readRange(
   c: Connection,
-  o: { stream: string; filter?: string; from: number; to: number; signal?: AbortSignal },
+  o: { stream: string; filter?: string; replicas: number; from: number; to: number; signal?: AbortSignal },
 ): AsyncGenerator<StoredMessage, void> {
+  const readNow = o.replicas === 1 ? readOnce : readReplica;
   const giveUp = new AbortController();
   const signal = o.signal === undefined ? giveUp.signal : AbortSignal.any([o.signal, giveUp.signal]);
   const what = o.filter ?? o.stream;
@@ -155,7 +168,7 @@ export async function* readRange(
       if (o.signal?.aborted) throw new MeshError("closed", `reading ${what} was given up by its caller`);
       const before = next;
       try {
-        for await (const message of readOnce(c, { ...o, from: next, signal })) {
+        for await (const message of readNow(c, { ...o, from: next, signal })) {
           next = message.sequence + 1;
           if (message.sequence <= o.to) yield message;
           if (message.sequence >= o.to) return;

@@ -1,5 +1,6 @@
 import { headers as createHeaders, type MsgHdrs } from "nats";
 import type { Connection } from "./connection.ts";
+import { directGet } from "./direct-get.ts";
 import { MeshError } from "./error.ts";
 import { follow, openEphemeral, readRange } from "./feed.ts";
 import { apiCode, call, noMessageFound, type StreamInfo } from "./jetstream-api.ts";
@@ -7,8 +8,6 @@ import * as limits from "./limits.ts";
 import type { Log, LogName, LogState, PublishRequest, StoredMessage } from "./log.ts";
 import { publish } from "./publish.ts";
 import { api, logStream, logSubjects, shardOf } from "./subjects.ts";
-
-const encoder = new TextEncoder();
 
 export interface LogFacts {
   readonly identity: Uint8Array;
@@ -48,8 +47,8 @@ export function createLog(c: Connection, name: LogName, facts: LogFacts): Log {
       const found = await directGet(c, stream, sequence).catch(() => undefined);
       return found ?? getMessage(c, stream, { seq: sequence });
     },
-    read: (shard, range) => readRange(c, { stream, filter: subjectOf(shard), ...range }),
-    readAll: (range) => readRange(c, { stream, ...range }),
+    read: (shard, range) => readRange(c, { stream, filter: subjectOf(shard), replicas: facts.replicas, ...range }),
+    readAll: (range) => readRange(c, { stream, replicas: facts.replicas, ...range }),
     follow: (options) => follow(c, stream, options),
     state: () => logState(c, stream),
     // The server counts for a consumer, which it deletes again at once.
@@ -121,24 +120,4 @@ export async function getMessage(
     if (apiCode(error) === noMessageFound) return undefined;
     throw error;
   }
-}
-
-async function directGet(c: Connection, stream: string, sequence: number): Promise<StoredMessage | undefined> {
-  const query = encoder.encode(JSON.stringify({ seq: sequence }));
-  const subject = api.directGet(c.region, stream);
-  const answer = await c.wire.ask(subject, query, { timeoutMs: limits.getTimeoutMs });
-  const headers = answer.headers;
-  if (headers?.code === 404) return undefined;
-  if (headers === undefined || headers.code !== 0) {
-    throw new MeshError("refused", `${subject} for sequence ${sequence}: status ${headers?.code ?? "missing"}`);
-  }
-  const stored = headers.get("Nats-Subject");
-  return {
-    subject: stored,
-    shard: shardOf(stored),
-    sequence: Number(headers.get("Nats-Sequence")),
-    timeMs: Date.parse(headers.get("Nats-Time-Stamp")),
-    data: answer.data,
-    id: headers.get("Nats-Msg-Id"),
-  };
 }

@@ -6,6 +6,8 @@ export const payloadBytesMax = 8 * 1024 * 1024;
 /** A link that hangs is noticed after two of these; with 10 s a hung hub made a gap of 53 s. */
 export const pingIntervalMs = 5_000;
 export const pingsOutstandingMax = 2;
+/** A process leaves a server that hangs after two to three of these: about as long as its cluster takes to elect other leaders. */
+export const clientPingMs = 2_000;
 
 /** Wait between two attempts to connect: a restarted server is found within a quarter of a second. */
 export const reconnectWaitMs = 250;
@@ -26,11 +28,16 @@ export const pullMessagesMax = 512;
 export const pullBytesMax = 2 * payloadBytesMax;
 /** Come and not yet read: above it no further portion is asked for, so a slow reader holds this and what is on its way. */
 export const unreadBytesMax = pullBytesMax / 2;
+/** The same of one direct get: it is held as a whole. */
+export const directMessagesMax = 256;
+export const directBytesMax = payloadBytesMax / 2;
 /** A pull ends by itself after this; the next one is sent at once. */
 export const pullExpiresMs = 30_000;
 /** The server says this often that it is still there; after three without, the reader opens again. */
 export const heartbeatMs = 1_000;
 export const heartbeatsMissedMax = 3;
+/** To make one takes milliseconds; the second try may take as long as any call of the API. */
+export const consumerTimeoutMs = 1_500;
 /** An ephemeral consumer without a reader is deleted after this. */
 export const consumerInactiveMs = 10_000;
 /** The same of a consumer that is only to count. */

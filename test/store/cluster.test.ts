@@ -98,9 +98,14 @@ test("the leader is stopped for longer than a lease, and wakes up in the belief 
   // Its server is the stopped one: what it asks waits there, and is answered before that server has heard of the next leader.
   const reader = stack.use(await world.region.process({ url: before.url, owns: false, leases }));
   await reader.store.streamInfo("lane-0");
-  await world.inFlight();
-  await before.kill("SIGSTOP");
   stack.defer(() => before.kill("SIGCONT"));
+  await eventually("a batch is on its way to the stopped leader", async () => {
+    await before.kill("SIGCONT");
+    await world.inFlight();
+    await before.kill("SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return world.publishes.now > 0;
+  });
   expect((await cluster.leader(world.stream)).name).not.toBe(before.name);
   await lanes.goOn(60);
   const reads = Array.from({ length: 24 }, async (_, at) => {

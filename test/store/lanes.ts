@@ -112,6 +112,17 @@ export async function expectWhole(
 ): Promise<void> {
   expect(lanes.faults).toEqual([]);
   expect(lanes.seen()).toBeGreaterThan(0);
+  for (let shard = 0; shard < region.log.shards; shard++) {
+    const sequences = lanes.acknowledged.map(({ result: { position } }) =>
+      position.shard === shard ? position.sequence : 0,
+    );
+    const least = Math.max(0, ...sequences);
+    // A leader that has just woken up or gone may answer from the past, or not at all: that is not the log.
+    await eventually(
+      `the leader knows of ${least}`,
+      async () => ((await region.log.lastMessage(shard))?.sequence ?? 0) >= least,
+    );
+  }
   const { events, strays } = await wholeLog(region);
   expect(strays).toBe(0);
   const places = new Map(events.map((one) => [`${one.stream} ${one.id}`, one]));
