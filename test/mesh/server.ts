@@ -44,10 +44,17 @@ export function serverPath(): Promise<string> {
   return found;
 }
 
-/** `config` is added to the configuration file. */
-export async function startNats(
-  options: { jetstream?: boolean; domain?: string; config?: string; storage?: string } = {},
-): Promise<NatsServer> {
+export interface NatsOptions {
+  readonly jetstream?: boolean;
+  readonly domain?: string;
+  /** Added to the configuration file. */
+  readonly config?: string;
+  readonly storage?: string;
+  /** Bytes of a file, as it starts: what would be written beyond fails, as on a full disk. */
+  readonly fileBytesMax?: () => number | undefined;
+}
+
+export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
   const dir = await mkdtemp(join(tmpdir(), "meridian-nats-"));
   const port = await freePort();
   const domain = options.domain ?? "us-east";
@@ -59,7 +66,7 @@ ping_interval: 5s
 ${options.jetstream === false ? "" : jetstream}${options.config ?? ""}`;
   const file = join(dir, "server.conf");
   await writeFile(file, text);
-  const server = await runServer(file);
+  const server = await runServer(file, options.fileBytesMax);
   return {
     url: `nats://127.0.0.1:${port}`,
     port,
@@ -83,8 +90,8 @@ export interface RunningServer {
 }
 
 /** Runs a server from a configuration file, and waits until it is ready. */
-export async function runServer(file: string): Promise<RunningServer> {
-  let child = await spawnReady(file);
+export async function runServer(file: string, fileBytesMax?: () => number | undefined): Promise<RunningServer> {
+  let child = await spawnReady(file, fileBytesMax?.());
   const kill = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -96,13 +103,17 @@ export async function runServer(file: string): Promise<RunningServer> {
     kill,
     async restart() {
       await kill("SIGKILL");
-      child = await spawnReady(file);
+      child = await spawnReady(file, fileBytesMax?.());
     },
   };
 }
 
-async function spawnReady(file: string): Promise<ChildProcess> {
-  const child = spawn(await serverPath(), ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+async function spawnReady(file: string, fileBytesMax?: number): Promise<ChildProcess> {
+  const command = [await serverPath(), "-c", file];
+  // POSIX: `ulimit -f` counts blocks of 512 bytes. The shell becomes the server, so that signals reach it.
+  const limited = ["sh", "-c", `ulimit -f ${(fileBytesMax ?? 0) / 512}; exec "$0" "$@"`, ...command];
+  const [program, ...args] = fileBytesMax === undefined ? command : limited;
+  const child = spawn(program!, args, { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {

@@ -222,4 +222,11 @@ export const mutations: readonly Mutation[] = [
     replace: "",
     test: processes("a process that holds its lease and does not answer"),
   },
+  {
+    name: "no answer is taken for a refusal",
+    file: "mesh/publish.ts",
+    find: 'return { kind: "unknown", reason: error instanceof Error',
+    replace: 'return { kind: "refused", reason: error instanceof Error',
+    test: { file: "test/store/full.test.ts", name: "a disk on which no write succeeds" },
+  },
 ];
