@@ -24,13 +24,18 @@ export interface Cluster extends AsyncDisposable {
   leader(stream: string): Promise<ClusterNode>;
   /** Has the stream's leader step down; resolves with the next one, when another node leads. */
   stepDown(stream: string): Promise<ClusterNode>;
+  /** Waits until every node names the same leader of the stream, and no replica is behind. */
+  settled(stream: string): Promise<void>;
 }
 
 /** Above the slowest election that was measured. */
 const electedMs = 30_000;
 
 interface StreamCluster {
-  readonly cluster?: { readonly leader?: string };
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly name: string; readonly current: boolean }[];
+  };
 }
 
 export async function startCluster(options: { storage?: string } = {}): Promise<Cluster> {
@@ -70,8 +75,8 @@ cluster { name: test, listen: "127.0.0.1:${routes}", routes: [${others.join(", "
     return eventually(
       `${stream} has a leader`,
       async () => {
-        const answers = await Promise.all(asking.map((c) => leaderBy(c, stream)));
-        return nodes.find(({ name }) => answers.filter((answer) => answer === name).length >= 2);
+        const answers = await Promise.all(asking.map((c) => clusterBy(c, stream)));
+        return nodes.find(({ name }) => answers.filter((answer) => answer?.leader === name).length >= 2);
       },
       electedMs,
     );
@@ -105,6 +110,19 @@ cluster { name: test, listen: "127.0.0.1:${routes}", routes: [${others.join(", "
         electedMs,
       );
     },
+    settled: async (stream) => {
+      await eventually(
+        `${stream} has settled`,
+        async () => {
+          const answers = await Promise.all(asking.map((c) => clusterBy(c, stream)));
+          const [first] = answers;
+          return answers.every(
+            (answer) => answer?.leader === first?.leader && answer?.replicas?.every(({ current }) => current),
+          );
+        },
+        electedMs,
+      );
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -118,8 +136,8 @@ async function askEach(nodes: readonly ClusterNode[], stack: AsyncDisposableStac
   return connections;
 }
 
-async function leaderBy(c: Connection, stream: string): Promise<string | undefined> {
+async function clusterBy(c: Connection, stream: string): Promise<StreamCluster["cluster"]> {
   if (!c.connected()) return undefined;
   const asked = call<StreamCluster>(c, api.streamInfo(domain, stream), undefined, { timeoutMs: 500 });
-  return (await asked.catch(() => undefined))?.cluster?.leader;
+  return (await asked.catch(() => undefined))?.cluster;
 }

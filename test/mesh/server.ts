@@ -1,6 +1,6 @@
 /** A real nats-server for tests: own directory, free port, every write on disk. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export interface NatsServer extends AsyncDisposable {
   /** Of the process that runs now. */
   readonly pid: number;
   readonly dir: string;
-  /** Resolves when the process has ended (for SIGSTOP and SIGCONT: when the signal is sent). */
+  /** Resolves when the process has ended (for SIGSTOP: has stopped; for SIGCONT: when the signal is sent). */
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Starts it again on the same port and directory; ends what still runs first. */
   restart(): Promise<void>;
@@ -96,7 +96,8 @@ export async function runServer(file: string, fileBytesMax?: () => number | unde
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     child.kill(signal);
-    if (signal !== "SIGSTOP" && signal !== "SIGCONT" && signal !== "SIGHUP") await ended;
+    if (signal === "SIGSTOP") await stopped(child.pid!);
+    else if (signal !== "SIGCONT" && signal !== "SIGHUP") await ended;
   };
   return {
     pid: () => child.pid!,
@@ -106,6 +107,15 @@ export async function runServer(file: string, fileBytesMax?: () => number | unde
       child = await spawnReady(file, fileBytesMax?.());
     },
   };
+}
+
+/** A process goes on for a moment after it was told to stop: until the system says, where it does, that it has. */
+async function stopped(pid: number): Promise<void> {
+  for (;;) {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+    if (stat === undefined || /\) [TtZ] /.test(stat)) return;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 async function spawnReady(file: string, fileBytesMax?: number): Promise<ChildProcess> {

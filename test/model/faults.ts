@@ -1,6 +1,6 @@
-import type { NatsServer } from "../mesh/server.ts";
 import { startProxy } from "../store/proxy.ts";
 import type { TestProcess, TestRegion } from "../store/region.ts";
+import type { Broker } from "./broker.ts";
 import type { Random } from "./random.ts";
 
 /** One of the region's processes, which is killed, stopped and started again; between it and the broker stands a proxy. */
@@ -12,8 +12,8 @@ export interface Slot {
 /** Short, so that owners change often. */
 const leases = { ttlMs: 1_500, renewMs: 300, marginMs: 200 };
 
-export async function startSlot(region: TestRegion, port: number): Promise<Slot> {
-  const proxy = await startProxy(port);
+export async function startSlot(region: TestRegion, ports: readonly number[]): Promise<Slot> {
+  const proxy = await startProxy(ports);
   return { proxy, process: await region.process({ url: proxy.url, leases }) };
 }
 
@@ -24,12 +24,12 @@ export async function doHarm(
   random: Random,
   world: {
     readonly region: TestRegion;
-    readonly server: NatsServer;
+    readonly broker: Broker;
     readonly slots: readonly Slot[];
     readonly stop: AbortSignal;
   },
 ): Promise<string[]> {
-  const { region, server, slots, stop } = world;
+  const { region, broker, slots, stop } = world;
   const done: string[] = [];
   const revive = async (slot: Slot) => {
     await pause(random.below(1_200));
@@ -75,11 +75,7 @@ export async function doHarm(
       await pause(random.below(800));
       region.archive.away = false;
     },
-    async killBroker() {
-      await server.kill("SIGKILL");
-      await pause(random.below(300));
-      await server.restart();
-    },
+    ...broker.harms(random, region),
   };
   const names = [
     "kill",
@@ -92,7 +88,7 @@ export async function doHarm(
     "isolate",
     "pauseArchive",
     "archiveAway",
-    "killBroker",
+    ...broker.often,
   ];
   while (!stop.aborted) {
     const slot = random.pick(slots);

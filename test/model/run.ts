@@ -1,7 +1,7 @@
 import { createChain } from "../../store/chain.ts";
 import type { Position } from "../../store/position.ts";
-import { startNats } from "../mesh/server.ts";
 import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
+import { startBroker } from "./broker.ts";
 import { startClients } from "./clients.ts";
 import { doHarm, type Slot, startSlot } from "./faults.ts";
 import { faultsOf, type Recorded } from "./history.ts";
@@ -15,17 +15,17 @@ export interface Outcome {
 }
 
 /**
- * Several clients do random things to three processes of a region while they and what they need are harmed at random;
+ * `replicas`: 3 on a cluster of three servers. Several clients do random things to three processes of a region while they and what they need are harmed at random;
  * afterwards the whole log is read back, and every answer is held against it. The seed gives the order of everything that
  * is decided here; real servers and timers take part, so a run with the same seed is alike, not the same.
  */
-export async function runModel(seed: number, seconds: number): Promise<Outcome> {
-  await using server = await startNats({ storage: "4GB" });
-  await using region = await openRegion(server.url, { shards: 4, bytesMax: 1 << 30 });
+export async function runModel(seed: number, seconds: number, replicas: 1 | 3 = 1): Promise<Outcome> {
+  await using broker = await startBroker(replicas);
+  await using region = await openRegion(broker.urls, { shards: 4, bytesMax: 1 << 30, replicas });
   await using stack = new AsyncDisposableStack();
   const slots: Slot[] = [];
   for (let at = 0; at < 3; at++) {
-    const slot = await startSlot(region, server.port);
+    const slot = await startSlot(region, broker.ports);
     slots.push(slot);
     stack.defer(async () => {
       await slot.process?.[Symbol.asyncDispose]();
@@ -44,10 +44,11 @@ export async function runModel(seed: number, seconds: number): Promise<Outcome> 
   });
   const watching = new AbortController();
   const watchers = [0, 1].map((number) => watch(createRandom(seed * 1_000 + 500 + number), processes, watching.signal));
-  const harming = doHarm(createRandom(seed), { region, server, slots, stop: stop.signal });
+  const harming = doHarm(createRandom(seed), { region, broker, slots, stop: stop.signal });
   await clients.done;
   stop.abort();
   const harms = await harming;
+  await broker.settled(region);
   const log = await readLog(region);
   for (const watcher of watchers) await watcher.reached(log.events.length);
   watching.abort();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Log } from "../../mesh/log.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { AppendResult, RecordedEvent } from "../../store/event-store.ts";
@@ -99,6 +100,30 @@ test("two owners at once: the fence refuses one, nothing is lost and nothing is 
   expect(acknowledged.length + refused).toBe(170);
   expect(acknowledged.length).toBeGreaterThan(10);
 }, 60_000);
+
+test("a leader that was cut off tells an old last message: an owner's earlier epoch batch does not pass for a new one", async () => {
+  await using region = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
+  region.archive.pause();
+  let old = 0;
+  const wrap = (log: Log): Log => ({
+    ...log,
+    lastMessage: async (shard) => (old-- > 0 ? undefined : log.lastMessage(shard)),
+  });
+  await using one = await region.process({ leases: quickLease, bucket: "one", wrap });
+  await using two = await region.process({ leases: quickLease, bucket: "two" });
+  await one.store.append({ stream: "order-1", expected: "no-stream", events: [event("a")] });
+  await two.store.append({ stream: "order-1", expected: 0, events: [event("b")] });
+  old = 2;
+  // The fence tells it that it was replaced; when it claims anew, it is told that the shard is empty, and finds its first epoch.
+  await one.store.append({ stream: "order-2", expected: "no-stream", events: [event("c")] });
+  expect(old).toBeLessThan(0);
+  const { lastRevision } = await one.store.append({ stream: "order-1", expected: 1, events: [event("d")] });
+  expect(lastRevision).toBe(2);
+  const { events, owners, strays } = await wholeLog(region);
+  expect(events.map(({ id }) => id)).toEqual(["a", "b", "c", "d"]);
+  expect([owners.length, strays]).toEqual([3, 0]);
+  region.archive.resume();
+}, 30_000);
 
 test("a repeat that meets a new owner after the archive has passed the first: answered from the archive, stored once", async () => {
   await using region = await openRegion(server.url);

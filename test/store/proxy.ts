@@ -8,10 +8,13 @@ export interface Proxy extends AsyncDisposable {
   cut(): void;
 }
 
-export async function startProxy(port: number): Promise<Proxy> {
+/** Of several ports each connection goes to the next one, as a client of a cluster does. */
+export async function startProxy(port: number | readonly number[]): Promise<Proxy> {
   const sockets = new Set<Socket>();
+  const ports = [port].flat();
+  let connections = 0;
   const server = createServer((client) => {
-    const upstream = createConnection({ port, host: "127.0.0.1" });
+    const upstream = createConnection({ port: ports[connections++ % ports.length]!, host: "127.0.0.1" });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on("close", () => {
