@@ -9,7 +9,8 @@ export function refusalOf(load: {
   readonly queued: { readonly appends: number; readonly bytes: number };
   /** How full the log is, 0 to 1. */
   readonly fill: number;
-  readonly indexFull: boolean;
+  /** Events in the index, and those that wait to be. */
+  readonly indexed: { readonly events: number; readonly max: number };
 }): StoreError | undefined {
   const { shard, priority, queued, fill } = load;
   if (queued.appends >= queuedAppendsMax || queued.bytes >= queuedBytesMax) {
@@ -28,8 +29,8 @@ export function refusalOf(load: {
       },
     );
   }
-  if (!load.indexFull) return undefined;
-  return new StoreError("overloaded", `the index of shard ${shard} is full until the archive catches up`, {
-    retryAfterMs: 5_000,
-  });
+  const { events, max } = load.indexed;
+  if (events < max) return undefined;
+  const text = `the index of shard ${shard} is full: ${events} events wait for the archive, which is behind; it holds ${max}`;
+  return new StoreError("overloaded", text, { retryAfterMs: 5_000 });
 }

@@ -11,7 +11,7 @@ import { hashShard, mintId, parseTag } from "./ids.ts";
 import * as limits from "./limits.ts";
 import type { Members } from "./members.ts";
 import type { StoreLog } from "./open.ts";
-import { createShardOwner, type ShardOwner } from "./owner.ts";
+import { createShardOwner, type IndexLimits, type ShardOwner } from "./owner.ts";
 import type { PendingOptions } from "./pending.ts";
 import { createShardSender } from "./shard-sender.ts";
 
@@ -40,6 +40,7 @@ export interface LocalLogOptions extends StoreLog {
   readonly leases: Leases;
   readonly archive: Archive;
   readonly durability: Durability;
+  readonly index: Partial<IndexLimits>;
   readonly writer: string;
   readonly forwarder: Forwarder;
   readonly members: Members;
@@ -68,6 +69,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       archive: options.archive,
       writer: options.writer,
       durability: options.durability,
+      index: options.index,
       fill: fill.now,
       onFull: fill.full,
       onStored: fill.stored,

@@ -17,6 +17,7 @@ import { streamCategory } from "./ids.ts";
 import type { SubscriptionLimits } from "./limits.ts";
 import { createLocalLog, type LocalLog } from "./local-log.ts";
 import { createMembers } from "./members.ts";
+import type { IndexLimits } from "./owner.ts";
 import { createReads } from "./reads.ts";
 import { createRegions } from "./regions.ts";
 import { createShardEnds } from "./shard-ends.ts";
@@ -56,6 +57,7 @@ export interface StoreOptions {
   readonly writer?: string;
   /** Other than those of limits.ts. */
   readonly subscriptions?: Partial<SubscriptionLimits>;
+  readonly index?: Partial<IndexLimits>;
   readonly logger: Logger;
   /** Aborted: everything stops at once. Disposing is the graceful way. */
   readonly signal: AbortSignal;
@@ -88,6 +90,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       tags: homes.tags,
       leases: options.leases,
       archive: options.archive,
+      index: options.index ?? {},
       durability: { fsync: options.fsync, replicas: log.own.replicas } satisfies Durability,
       writer: options.writer ?? `meridian on ${hostname()}`,
       forwarder,

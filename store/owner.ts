@@ -63,7 +63,16 @@ export interface ShardState {
   readonly lookUps: number;
 }
 
+/** Of the index of a shard. */
+export interface IndexLimits {
+  readonly eventsMax: number;
+  /** How long a generation of it lasts at the least. */
+  readonly rotateMs: number;
+}
+
 export interface OwnerOptions extends ClaimOptions {
+  /** Other than those of limits.ts. */
+  readonly index?: Partial<IndexLimits>;
   readonly home: string;
   readonly durability: Durability;
   /** How full the log is, 0 to 1. */
@@ -81,6 +90,7 @@ export interface OwnerOptions extends ClaimOptions {
 // long: one state machine, whose states share what they set and read
 export function createShardOwner(options: OwnerOptions): ShardOwner {
   const { shard, key, archive, logger } = options;
+  const index: IndexLimits = { eventsMax: limits.indexedEventsMax, rotateMs: limits.rotateMs, ...options.index };
   const closing = new AbortController();
   const signal = AbortSignal.any([closing.signal, options.signal]);
   const queue = createAppendQueue();
@@ -161,7 +171,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   }
 
   function rotate(current: Session): void {
-    if (performance.now() - rotatedAt < limits.rotateMs || current.index.size() < limits.rotateEventsMin) return;
+    if (performance.now() - rotatedAt < index.rotateMs || current.index.size() < limits.rotateEventsMin) return;
     rotatedAt = performance.now();
     current.index.rotate({ sequence: current.last, timeMs: current.timeUs / 1000, archived: current.archived });
   }
@@ -260,12 +270,12 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     append: (pack, given) =>
       new Promise((resolve, reject) => {
         const priority = given.priority ?? "client";
-        const indexFull = session?.index.full() ?? false;
+        const indexed = { events: (session?.index.size() ?? 0) + queue.size.events, max: index.eventsMax };
         const queued = {
           appends: queue.size.appends + lookUps.size.appends,
           bytes: queue.size.bytes + lookUps.size.bytes,
         };
-        const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexFull });
+        const refusal = refusalOf({ shard, priority, queued, fill: options.fill(), indexed });
         if (refusal !== undefined) return reject(refusal);
         const pending = new Pending(pack(), given, resolve, reject);
         if (closing.signal.aborted || (leaving && pending.forwarded)) return reject(stopping(pending));

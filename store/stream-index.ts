@@ -1,5 +1,5 @@
 import type { Batch } from "./batch.ts";
-import { indexedEventsMax, indexedIdsMax } from "./limits.ts";
+import { indexedIdsMax } from "./limits.ts";
 
 /** What the owner holds in memory of the streams that were touched above the floor. */
 
@@ -81,7 +81,6 @@ export interface StreamIndex {
   rotate(now: { sequence: number; timeMs: number; archived: number }): void;
   /** Events that it holds; those of a stream that lives in both generations count twice. */
   size(): number;
-  full(): boolean;
 }
 
 export function createStreamIndex(floor: { sequence: number; timeMs: number }): StreamIndex {
@@ -147,6 +146,5 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
       setAside = { sequence, timeMs };
     },
     size: () => youngEvents + oldEvents,
-    full: () => youngEvents + oldEvents >= indexedEventsMax,
   };
 }

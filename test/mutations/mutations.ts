@@ -229,4 +229,18 @@ export const mutations: readonly Mutation[] = [
     replace: 'return { kind: "refused", reason: error instanceof Error',
     test: { file: "test/store/full.test.ts", name: "a disk on which no write succeeds" },
   },
+  {
+    name: "the index has no bound: what waits for it is not counted",
+    file: "store/owner.ts",
+    find: "(session?.index.size() ?? 0) + queue.size.events,",
+    replace: "session?.index.size() ?? 0,",
+    test: { file: "test/store/full-index.test.ts", name: "a full index refuses" },
+  },
+  {
+    name: "a new owner takes in all that the archive lacks, however much it is",
+    file: "store/recover.ts",
+    find: "if (generation < recoveredEventsMax / 2) return;",
+    replace: "if (generation < recoveredEventsMax * 2) return;",
+    test: { file: "test/store/full-index.test.ts", name: "however far behind the archive is" },
+  },
 ];

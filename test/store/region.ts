@@ -9,6 +9,7 @@ import type { CodecName } from "../../store/codec.ts";
 import type { NewEvent } from "../../store/event-store.ts";
 import type { SubscriptionLimits } from "../../store/limits.ts";
 import { openStore, type Store } from "../../store/open.ts";
+import type { IndexLimits } from "../../store/owner.ts";
 import { createMemoryArchive, type MemoryArchive } from "./memory-archive.ts";
 
 /** One region's event store on a real nats-server, opened as often as a test needs processes. */
@@ -33,6 +34,7 @@ export interface ProcessOptions {
   readonly codec?: CodecName;
   readonly logger?: Logger;
   readonly subscriptions?: Partial<SubscriptionLimits>;
+  readonly index?: Partial<IndexLimits>;
   /** Stands between the store and its log. */
   readonly wrap?: (log: Log) => Log;
 }
@@ -103,6 +105,7 @@ export async function openRegion(
         archive: options.archive ?? archive,
         fsync: true,
         subscriptions: options.subscriptions ?? {},
+        index: options.index ?? {},
         logger: options.logger ?? silent,
         signal: stop.signal,
       });

@@ -95,7 +95,8 @@ test("an archive that is ahead of the log: the shard is not claimed, the refusal
   await write(region);
   const before = (await region.log.state()).messages;
   await using owner = await region.process({ leases, archive: ahead(region.archive) });
-  const refused = await refusal(owner.store.append({ stream: "after-1", expected: "any", events: [event("c")] }));
+  const request = { stream: "after-1", expected: "any", events: [event("c")] } as const;
+  const refused = await refusal(owner.store.append(request, { timeoutMs: 500 }));
   expect(refused.code).toBe("unavailable");
   expect(refused.message).toMatch(/the archive has it up to 10\d\d, but the log ends at \d+\. One of the two is not/);
   expect((await region.log.state()).messages).toBe(before);
