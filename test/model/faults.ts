@@ -1,5 +1,6 @@
 import { startProxy } from "../store/proxy.ts";
 import type { TestProcess, TestRegion } from "../store/region.ts";
+import { stepClock } from "../store/stepped-clock.ts";
 import type { Broker } from "./broker.ts";
 import type { Random } from "./random.ts";
 
@@ -75,6 +76,32 @@ export async function doHarm(
       await pause(random.below(800));
       region.archive.away = false;
     },
+    async archiveHangs() {
+      region.archive.hangs = true;
+      await pause(random.below(3_500));
+      region.archive.hangs = false;
+    },
+    /** Its owner is replaced while the archive is away. */
+    async killWithoutArchive(slot) {
+      region.archive.away = true;
+      await harms.kill!(slot);
+      await pause(random.below(2_500));
+      region.archive.away = false;
+    },
+    /** As a database that is restored from a backup of a moment ago, and filled up again. */
+    async putArchiveBack() {
+      const backup = region.archive.checkpoints();
+      await pause(random.below(1_500));
+      await region.archive.putBack(backup);
+      await pause(random.below(1_000));
+      region.archive.resume();
+    },
+    /** All wall clocks here: the broker's stays right. */
+    async stepClocks() {
+      using clock = stepClock();
+      clock.step(random.pick([3_600_000, -3_600_000, 30_000, -30_000]));
+      await pause(random.below(2_000));
+    },
     ...broker.harms(random, region),
   };
   const names = [
@@ -88,6 +115,10 @@ export async function doHarm(
     "isolate",
     "pauseArchive",
     "archiveAway",
+    "archiveHangs",
+    "killWithoutArchive",
+    "putArchiveBack",
+    "stepClocks",
     ...broker.often,
   ];
   while (!stop.aborted) {
