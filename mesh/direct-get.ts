@@ -61,41 +61,46 @@ interface Portion {
   readonly more: boolean;
 }
 
-/** Rejects with MeshError: "timeout" where a part of it did not come, "refused". */
+/** Rejects with MeshError: "timeout" where a part of it did not come, "refused", "closed". */
 async function readPortion(c: Connection, { stream, filter, from, signal }: DirectRange): Promise<Portion> {
-  if (!c.connected()) await c.wire.ready(limits.getTimeoutMs, signal);
+  const failure = (code: "timeout" | "refused" | "closed", why: string) =>
+    new MeshError(code, `reading ${filter ?? stream} from ${from}: ${why}`);
+  if (!c.connected() && !(await c.wire.ready(limits.getTimeoutMs, signal))) throw failure("timeout", "no connection");
+  if (c.wire.closed() || signal.aborted) throw failure("closed", "it was given up");
   const { promise, resolve, reject } = Promise.withResolvers<Portion>();
   const inbox = `${replyPrefix(c.region)}.${nuid.next()}.get`;
   const messages: StoredMessage[] = [];
-  const fail = (code: "timeout" | "refused" | "closed", why: string) =>
-    reject(new MeshError(code, `reading ${filter ?? stream} from ${from}: ${why}`));
-  const late = () => fail("timeout", `nothing more within ${limits.getTimeoutMs} ms`);
-  let stopTimer = after(limits.getTimeoutMs, late);
+  const take = (message: Msg) => {
+    const code = message.headers?.code ?? -1;
+    if (code === 404) resolve({ messages, more: false });
+    else if (code === 204) resolve({ messages, more: Number(message.headers?.get("Nats-Num-Pending")) > 0 });
+    else if (code !== 0) reject(failure(code === 503 ? "timeout" : "refused", `status ${code}`));
+    // Each names the one that was sent before it: one that was lost on the way is not passed over.
+    else if (Number(message.headers?.get("Nats-Last-Sequence")) !== (messages.at(-1)?.sequence ?? 0)) {
+      reject(failure("timeout", "a message was lost on the way"));
+    } else messages.push(stored(message));
+  };
+  let stopTimer = () => {};
+  const expectMore = () => {
+    stopTimer();
+    const late = () => reject(failure("timeout", `nothing more within ${limits.getTimeoutMs} ms`));
+    stopTimer = after(limits.getTimeoutMs, late);
+  };
   const subscription = c.wire.nc.subscribe(inbox, {
     callback: (error, message) => {
-      const code = message.headers?.code ?? -1;
-      if (error) fail("refused", "the server refused the subscription");
-      else if (code === 404) resolve({ messages, more: false });
-      else if (code === 204) resolve({ messages, more: Number(message.headers?.get("Nats-Num-Pending")) > 0 });
-      else if (code !== 0) fail(code === 503 ? "timeout" : "refused", `status ${code}`);
-      // Each names the one that was sent before it: one that was lost on the way is not passed over.
-      else if (Number(message.headers?.get("Nats-Last-Sequence")) !== (messages.at(-1)?.sequence ?? 0)) {
-        fail("timeout", "a message was lost on the way");
-      } else {
-        messages.push(stored(message));
-        stopTimer();
-        stopTimer = after(limits.getTimeoutMs, late);
-      }
+      if (error) return reject(failure("refused", "the server refused the subscription"));
+      expectMore();
+      take(message);
     },
   });
-  const stopListening = c.wire.onDisconnect(() => fail("timeout", "the connection was lost"));
-  const onAbort = () => fail("closed", "it was given up by its caller");
+  const stopListening = c.wire.onDisconnect(() => reject(failure("timeout", "the connection was lost")));
+  const onAbort = () => reject(failure("closed", "it was given up"));
   signal.addEventListener("abort", onAbort);
-  if (signal.aborted) onAbort();
   try {
     const query = { seq: from, next_by_subj: filter ?? ">", batch: limits.directMessagesMax };
     const portion = { ...query, max_bytes: limits.directBytesMax };
     c.wire.nc.publish(api.directGet(c.region, stream), encoder.encode(JSON.stringify(portion)), { reply: inbox });
+    expectMore();
     return await promise;
   } finally {
     stopTimer();

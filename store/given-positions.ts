@@ -1,4 +1,4 @@
-import type { Log } from "../mesh/log.ts";
+import type { Log, StoredMessage } from "../mesh/log.ts";
 import { StoreError } from "./error.ts";
 import type { Position } from "./position.ts";
 
@@ -36,6 +36,26 @@ export function positionsByLog(
   }
   return found;
 }
+
+/**
+ * The message that a position stands in.
+ *
+ * @throws StoreError "invalid" where the log has none there, "unavailable" where it may come to it yet
+ */
+export async function messageAt(log: Log, { position, number }: GivenPosition): Promise<StoredMessage> {
+  const { shard, sequence } = position;
+  if (sequence < 1) throw invalid(number, "a position to go on from stands before the log");
+  // A copy may lag behind the stream's leader.
+  const found = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
+  if (found?.sequence === sequence && found.shard === shard) return found;
+  // Whoever has what comes behind it has everything before it; who has nothing there may be late, or answer from the past.
+  if (found !== undefined || !mayLag(log)) throw invalid(number, "a position to go on from is not in the log");
+  const text = "this region does not have a position to go on from, or not yet; try again";
+  throw new StoreError("unavailable", text, { field: positionField(number), retryAfterMs: 1_000 });
+}
+
+/** True: what it says of its end may be of the past, as of a mirror, a replica or a leader that was cut off. */
+export const mayLag = (log: Log): boolean => log.mirror || log.replicas > 1;
 
 function invalid(number: number, text: string): StoreError {
   return new StoreError("invalid", text, { field: positionField(number) });

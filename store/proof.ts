@@ -23,9 +23,9 @@ export function createProof(log: Log): Proof {
   const followers = new Map<number, { readonly previous: number; readonly epoch: number; readonly sequence: number }>();
 
   async function at(shard: number, sequence: number): Promise<StoredMessage | undefined> {
-    // A copy of the stream may lag behind its leader.
-    const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
-    return message?.sequence === sequence && message.shard === shard ? message : undefined;
+    // A copy of the stream may lag behind its leader. One of the shard is there: who knows of none answers from the past.
+    const message = (await log.message(sequence)) ?? (await after(shard, sequence - 1));
+    return message.sequence === sequence && message.shard === shard ? message : undefined;
   }
 
   async function after(shard: number, sequence: number): Promise<StoredMessage> {

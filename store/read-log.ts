@@ -4,7 +4,7 @@ import { wholeBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
 import { createFilter } from "./event-filter.ts";
 import type { LogItem, ReadLogOptions } from "./event-store.ts";
-import { type GivenPosition, positionField, positionsByLog } from "./given-positions.ts";
+import { type GivenPosition, mayLag, messageAt, positionField, positionsByLog } from "./given-positions.ts";
 import { passedEventsMax, passedMs } from "./limits.ts";
 import type { LogBatch } from "./log-reader.ts";
 import { type WalkOptions, walkDown, walkUp } from "./log-walk.ts";
@@ -122,21 +122,18 @@ async function* parts(first: Part | undefined, batches: AsyncIterable<LogBatch>)
 /** The batch that a position stands in. */
 async function locate(log: Log, given: GivenPosition | undefined, last: number): Promise<LogBatch | undefined> {
   if (given === undefined) return undefined;
-  const { shard, sequence } = given.position;
+  const { sequence } = given.position;
   const details = { field: positionField(given.number) };
   if (sequence > last) {
     const text = `a position to read on from (${sequence}) lies beyond the log, which is at ${last}`;
-    // A mirror, or a leader that was cut off, may come to it yet.
-    if (!log.mirror && log.replicas === 1) throw new StoreError("invalid", text, details);
+    if (!mayLag(log)) throw new StoreError("invalid", text, details);
     throw new StoreError("unavailable", `${text}, or this region has not come to it yet`, {
       ...details,
       retryAfterMs: 1_000,
     });
   }
-  const found =
-    sequence < 1 ? undefined : ((await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1)));
-  const message = found?.sequence === sequence && found.shard === shard ? found : undefined;
-  const judged = message === undefined ? undefined : await createProof(log).judge(message);
-  if (message !== undefined && judged !== undefined && "batch" in judged) return { message, batch: judged.batch };
-  throw new StoreError("invalid", "a position to read on from is not one that this log gave out", details);
+  const message = await messageAt(log, given);
+  const judged = await createProof(log).judge(message);
+  if ("batch" in judged) return { message, batch: judged.batch };
+  throw new StoreError("invalid", "a position to read on from stands in no batch of the log", details);
 }

@@ -2,9 +2,8 @@ import type { Log } from "../mesh/log.ts";
 import type { Archive, LogKey } from "./archive.ts";
 import { type DecodedBatch, fromEvents, wholeBatch } from "./decoded-batch.ts";
 import { StoreError } from "./error.ts";
-import { type GivenPosition, positionField } from "./given-positions.ts";
+import { type GivenPosition, messageAt, positionField } from "./given-positions.ts";
 import { readPageEvents } from "./limits.ts";
-import { invalidField } from "./messages.ts";
 import type { Position } from "./position.ts";
 import { createProof } from "./proof.ts";
 import { recordedEvents } from "./recorded.ts";
@@ -70,10 +69,7 @@ export function startAtRevision(
 /** What is left of the batch that a position stands in: the events behind it. */
 async function restOf(log: Log, { position, number }: GivenPosition): Promise<DecodedBatch | undefined> {
   const { shard, sequence, index } = position;
-  if (sequence < 1) throw invalidField(positionField(number), "stands before the log");
-  // A copy may lag behind the stream's leader.
-  const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
-  if (message?.sequence !== sequence || message.shard !== shard) throw notThere(log, number);
+  const message = await messageAt(log, { position, number });
   if (index === wholeBatch) return undefined;
   const judged = await createProof(log).judge(message);
   if ("stray" in judged) {
@@ -101,14 +97,4 @@ async function nextOf(
     wanted.map(async (shard, at) => (await log.messageAfter(shard, after[at]!))?.sequence ?? stand + 1),
   );
   return Math.min(stand + 1, ...next);
-}
-
-function notThere(log: Log, number: number): StoreError {
-  const details = { field: positionField(number) };
-  // A mirror, or a leader that was cut off, may come to it yet.
-  if (log.mirror || log.replicas > 1) {
-    const text = "this region does not have a position to resume from, or not yet; try again";
-    return new StoreError("unavailable", text, { ...details, retryAfterMs: 1_000 });
-  }
-  return new StoreError("invalid", "a position to resume from is not in the log", details);
 }

@@ -3,6 +3,7 @@ import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import type { Log } from "../../mesh/log.ts";
 import { leaseStream, logStream } from "../../mesh/subjects.ts";
 import type { StoreError } from "../../store/error.ts";
+import type { Position } from "../../store/position.ts";
 import { type Cluster, startCluster } from "../mesh/cluster.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { expectWhole, type Lanes, startLanes } from "./lanes.ts";
@@ -166,6 +167,38 @@ test("two servers are away: nothing is acknowledged and nothing guessed, and all
   await lanes.goOn(100);
   await expectAllWhole(world);
 }, 90_000);
+
+test("a position that is not there, and one that may come yet, are told apart, by who answers from the past too", async () => {
+  const region = stack.use(await openRegion(cluster.urls, { shards: 2, bytesMax: 50 << 20, replicas: 3 }));
+  const one = stack.use(await region.process({ leases }));
+  let past = false;
+  const wrap = (log: Log): Log => ({
+    ...log,
+    message: async (sequence) => (past ? undefined : log.message(sequence)),
+    messageAfter: async (shard, sequence) => (past ? undefined : log.messageAfter(shard, sequence)),
+    state: async () => ({ ...(await log.state()), ...(past ? { lastSequence: 0 } : {}) }),
+  });
+  const other = stack.use(await region.process({ leases, wrap, owns: false }));
+  const ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  for (const id of ids) await one.store.append({ stream: `s-${id}`, expected: "no-stream", events: [event(id)] });
+  const whole = await Array.fromAsync(one.store.readLog({}));
+  const places = whole.flatMap((item) => (item.kind === "event" ? [item.event.position] : []));
+  const [first, last] = [places[0]!, places.at(-1)!];
+  const goOn = async (from: Position) => {
+    const read = Array.fromAsync(other.store.readLog({ after: [from], limit: 1 }));
+    const subscription = other.store.subscribe({ from: [from], signal: new AbortController().signal });
+    const begun = subscription[Symbol.asyncIterator]().next();
+    return Promise.all([read, begun].map((call) => call.then(() => "goes on", codeOf)));
+  };
+  expect(await goOn(first)).toEqual(["goes on", "goes on"]);
+  expect(await goOn({ ...last, sequence: last.sequence + 5 })).toEqual(["unavailable", "unavailable"]);
+  expect(await goOn({ ...first, shard: 1 - first.shard })).toEqual(["invalid", "invalid"]);
+  past = true;
+  // The owner says how far the log is: a good position is not called a bad one.
+  expect(await goOn(first)).toEqual(["unavailable", "unavailable"]);
+  past = false;
+  expect(await goOn(first)).toEqual(["goes on", "goes on"]);
+}, 30_000);
 
 test("an owner that wakes up after its lease, and after the leader that it knew, refuses nobody and writes nothing", async () => {
   const region = stack.use(await openRegion(cluster.urls, { shards: 1, bytesMax: 50 << 20, replicas: 3 }));
