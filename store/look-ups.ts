@@ -52,13 +52,17 @@ export function createLookUps(options: {
     const { taken, pairs } = take();
     if (taken.length === 0) return;
     asked = taken;
+    const askedMs = performance.now();
     const answer = await inTime(options.archive.lookUp(options.key, options.shard, pairs), archiveAnswerMs).catch(
       (cause: unknown) => ({ cause }),
     );
     asked = [];
     weigh(taken, -1);
-    if ("cause" in answer) unanswered([...taken, ...drain()], answer.cause);
-    else {
+    if ("cause" in answer) {
+      // Who waited meanwhile for what hangs has waited as long as this.
+      const hung = performance.now() - askedMs >= archiveAnswerMs;
+      unanswered(hung ? [...taken, ...drain()] : taken, answer.cause);
+    } else {
       options.checkpoint(answer.floor);
       if (answer.floor < options.floor()) tooOld(taken, answer.floor);
       else options.answered(taken.filter((pending) => understand(pending, answer.floor, answer.found)));

@@ -193,6 +193,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
   /** Tries while somebody waits; a holder is asked for when the lease is taken. */
   async function claimShard(): Promise<void> {
+    trouble = undefined;
     for (let attempt = 1; !signal.aborted && wanted() && holder === undefined; attempt++) {
       try {
         const begun = await claim({ ...options, signal });
@@ -216,7 +217,6 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
   function own(begun: Claimed): void {
     if (signal.aborted) return void begun.lease.release();
     state = "owner";
-    trouble = undefined;
     const { epoch } = begun;
     session = { ...begun, last: epoch, number: 0 };
     rotatedAt = performance.now();

@@ -59,7 +59,7 @@ test("PostgreSQL stops answering, the owner is killed, PostgreSQL goes on: nothi
     const startedMs = performance.now();
     for (const call of [put(two, "old-1", "a"), put(two, "new-1", "a", "no-stream")])
       expect(await refusal(call)).toMatchObject({ code: "unavailable" });
-    expect(performance.now() - startedMs).toBeLessThan(archiveAnswerMs + 1_500);
+    expect(performance.now() - startedMs).toBeLessThan(archiveAnswerMs + 5_000);
     await two.kill();
     await using three = await region.process(settings);
     expect(await eventually("it is replaced", () => put(three, "active-1", "c", 1))).toMatchObject({ lastRevision: 2 });
