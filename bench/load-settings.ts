@@ -26,10 +26,14 @@ export interface Measured {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
+  /** Microseconds of CPU that the targets took an order, event or append, warm-up included. */
+  readonly cpuUs: number;
 }
 
 /** What the load's process prints. */
-export interface LoadResult extends Measured {
+export interface LoadResult extends Omit<Measured, "cpuUs"> {
+  /** Orders, events or appends in all, warm-up included. */
+  readonly answered: number;
   readonly failed: number;
   readonly firstFailure: string;
 }

@@ -25,6 +25,7 @@ const warmupSeconds = 8;
 
 const source = requests[values.kind as LoadKind]();
 const latencies: number[] = [];
+let answered = 0;
 let failed = 0;
 let firstFailure = "";
 let counting = false;
@@ -39,6 +40,7 @@ function drive(exchange: Exchange): void {
         firstFailure ||= failure;
         return;
       }
+      answered += source.units;
       if (counting) latencies.push(performance.now() - begun);
       send();
     });
@@ -67,7 +69,7 @@ setTimeout(() => {
     latencies.sort((a, b) => a - b);
     const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
     const perSecond = (latencies.length * source.units) / elapsed;
-    const result: LoadResult = { perSecond, p50: at(0.5), p99: at(0.99), failed, firstFailure };
+    const result: LoadResult = { perSecond, p50: at(0.5), p99: at(0.99), answered, failed, firstFailure };
     process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
   }, seconds * 1000);
 }, warmupSeconds * 1000);

@@ -5,7 +5,7 @@ import { startPostgres, type TestPostgres } from "../test/projections/server.ts"
 import type { Delivery, LiveSettings } from "./cases/live.ts";
 import { answerOf, firstLine, startChild, stopChild } from "./child.ts";
 import type { LoadResult, LoadSettings, Measured } from "./load-settings.ts";
-import type { TargetSettings } from "./target-settings.ts";
+import { cpuPath, type TargetSettings } from "./target-settings.ts";
 
 /** What the cases run on: a real nats-server (every write synced), a real PostgreSQL, a token. */
 export interface Stage extends AsyncDisposable {
@@ -16,8 +16,8 @@ export interface Stage extends AsyncDisposable {
   place(): Promise<Place>;
   /** Starts a process to be measured, on a place of its own where none is given. */
   start(kind: TargetSettings["kind"], options?: TargetOptions): Promise<Target>;
-  /** Loads targets from another process, its connections shared out among them. */
-  load(targets: readonly Target[], load: LoadSettings): Promise<Measured>;
+  /** Loads targets from another process, its connections shared out among them. `working`: whose CPU is counted, where it is not theirs. */
+  load(targets: readonly Target[], load: LoadSettings, working?: readonly Target[]): Promise<Measured>;
   /** Starts a target, loads it, stops it. */
   measure(kind: TargetSettings["kind"], load: LoadSettings, options?: TargetOptions): Promise<Measured>;
   /** Starts a target, and counts from the acknowledgement when its subscribers over Connect have each event. */
@@ -68,12 +68,17 @@ export async function openStage(): Promise<Stage> {
     }
   }
 
-  async function load(targets: readonly Target[], { grpc = false, ...settings }: LoadSettings): Promise<Measured> {
+  async function load(
+    targets: readonly Target[],
+    { grpc = false, ...settings }: LoadSettings,
+    working = targets,
+  ): Promise<Measured> {
     const ports = targets.map((target) => (grpc ? target.grpc : target.port)).join(",");
     const child = startLoad("load.ts", { ports, token, protocol: grpc ? "grpc" : "http", ...settings });
-    const result = await answerOf<LoadResult>(child);
-    if (result.failed > 0) throw new Error(`${result.failed} requests failed: ${result.firstFailure}`);
-    return result;
+    const before = await cpuUs(working);
+    const { failed, firstFailure, answered, ...result } = await answerOf<LoadResult>(child);
+    if (failed > 0) throw new Error(`${failed} requests failed: ${firstFailure}`);
+    return { ...result, cpuUs: ((await cpuUs(working)) - before) / answered };
   }
 
   return {
@@ -98,6 +103,15 @@ export async function openStage(): Promise<Stage> {
       await nats[Symbol.asyncDispose]();
     },
   };
+}
+
+async function cpuUs(targets: readonly Target[]): Promise<number> {
+  const usages = targets.map(async ({ port }) => {
+    const response = await fetch(`http://127.0.0.1:${port}${cpuPath}`);
+    const { user, system } = (await response.json()) as NodeJS.CpuUsage;
+    return user + system;
+  });
+  return (await Promise.all(usages)).reduce((sum, us) => sum + us, 0);
 }
 
 function startLoad(file: string, flags: object): ChildProcess {

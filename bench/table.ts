@@ -28,6 +28,12 @@ export interface Beside {
   readonly unit?: string;
 }
 
+/** What a unit costs the processes under measurement, whoever else uses the machine. */
+export const cpuOf = (measured: { cpuUs: number }, ceiling: { cpuUs: number }): Beside[] => [
+  { name: "CPU of what is measured", value: measured.cpuUs, unit: "µs each" },
+  { name: "CPU of the ceiling or peer", value: ceiling.cpuUs, unit: "µs each" },
+];
+
 export const ratio = (measured: number, ceiling: number) => Math.round((measured / ceiling) * 1000) / 1000;
 
 /** The run with the median ratio, so that a row's figures belong together; spread beside it. */

@@ -22,3 +22,6 @@ export interface TargetSettings {
   /** 1 where it does not say. */
   readonly replicas?: number;
 }
+
+/** Where a target answers `process.cpuUsage()`. */
+export const cpuPath = "/bench/cpu";

@@ -10,7 +10,7 @@ import type { AppendResult, EventStore } from "../store/event-store.ts";
 import { mintId } from "../store/ids.ts";
 import { afternoon } from "./afternoon.ts";
 import { echo } from "./echo.ts";
-import type { TargetSettings } from "./target-settings.ts";
+import { cpuPath, type TargetSettings } from "./target-settings.ts";
 import { realStore, regions } from "./target-store.ts";
 
 /** The process under measurement. Reads its settings as one JSON argument, prints its ports, ends with its standard input. */
@@ -88,7 +88,10 @@ const handlers: Record<TargetSettings["kind"], () => Promise<Handlers>> = {
   afternoon: async () => ({ fetch: await afternoon(settings) }),
 };
 const { fetch, grpc } = await handlers[settings.kind]();
-const { port } = serveHttp({ fetch, host: "127.0.0.1", port: 0 });
+/** What it has cost so far, all threads: asked before and after a load. */
+const answer = async (request: Request) =>
+  request.url.endsWith(cpuPath) ? Response.json(process.cpuUsage()) : fetch(request);
+const { port } = serveHttp({ fetch: answer, host: "127.0.0.1", port: 0 });
 const h2c = grpc === undefined ? undefined : await serveGrpc({ listener: grpc, host: "127.0.0.1", port: 0 });
 process.stdout.write(`${JSON.stringify({ port, grpc: h2c?.port ?? 0 })}\n`);
 process.stdin.resume().on("end", () => process.exit(0));

@@ -1,5 +1,5 @@
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** AppendMany of 1,000 appends of one event of 200 B, over 10,000 streams and every shard. */
 export async function appendMany(stage: Stage, seconds: number): Promise<Row> {
@@ -15,5 +15,6 @@ export async function appendMany(stage: Stage, seconds: number): Promise<Row> {
     ratio: ratio(store.perSecond, echo.perSecond),
     p50: store.p50,
     p99: store.p99,
+    beside: cpuOf(store, echo),
   };
 }

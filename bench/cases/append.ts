@@ -1,6 +1,6 @@
 import { publishBare } from "../publish.ts";
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 const connections = 16;
 
@@ -26,6 +26,7 @@ export async function append(stage: Stage, seconds: number): Promise<Row> {
     p50: store.p50,
     p99: store.p99,
     beside: [
+      ...cpuOf(store, ceiling),
       { name: "the archive's projector elsewhere", value: alone.perSecond },
       { name: "bare Connect echo", value: echo.perSecond },
       bare,

@@ -1,6 +1,6 @@
 import { million, placeOfReadings } from "../readings.ts";
 import type { Place, Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** A million streams are made once for all runs. */
 const places = new WeakMap<Stage, Promise<Place>>();
@@ -26,5 +26,6 @@ export async function lookUps(stage: Stage, seconds: number, share: "all" | "hal
     ratio: ratio(asked.perSecond, fresh.perSecond),
     p50: asked.p50,
     p99: asked.p99,
+    beside: cpuOf(asked, fresh),
   };
 }

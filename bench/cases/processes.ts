@@ -1,5 +1,5 @@
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** Two processes of a region, which share its shards, against one: of one place, each with gateway, store and projector. */
 export async function processes(stage: Stage, seconds: number): Promise<Row> {
@@ -18,5 +18,6 @@ export async function processes(stage: Stage, seconds: number): Promise<Row> {
     ratio: ratio(both.perSecond, one.perSecond),
     p50: both.p50,
     p99: both.p99,
+    beside: cpuOf(both, one),
   };
 }

@@ -1,6 +1,6 @@
 import { placeOfReadings } from "../readings.ts";
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 const count = 500_000;
 
@@ -39,5 +39,6 @@ export async function readLogConnect(stage: Stage, seconds: number): Promise<Row
     ratio: ratio(store.perSecond, echo.perSecond),
     p50: store.p50,
     p99: store.p99,
+    beside: cpuOf(store, echo),
   };
 }

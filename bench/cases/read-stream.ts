@@ -1,5 +1,5 @@
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** Whole streams read over Connect, as the archive has them, against a bare stream of the same messages. */
 export async function readStream(stage: Stage, seconds: number, events: 10 | 10_000): Promise<Row> {
@@ -16,5 +16,6 @@ export async function readStream(stage: Stage, seconds: number, events: 10 | 10_
     ratio: ratio(store.perSecond, echo.perSecond),
     p50: store.p50,
     p99: store.p99,
+    beside: cpuOf(store, echo),
   };
 }

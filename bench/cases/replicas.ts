@@ -1,6 +1,6 @@
 import { startCluster } from "../../test/mesh/cluster.ts";
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** On a cluster of three servers, log and leases on all three, against one server; all of them on this machine. */
 export async function replicas(stage: Stage, seconds: number, kind: "unary" | "append"): Promise<Row> {
@@ -18,6 +18,6 @@ export async function replicas(stage: Stage, seconds: number, kind: "unary" | "a
     ratio: ratio(replicated.perSecond, single.perSecond),
     p50: replicated.p50,
     p99: replicated.p99,
-    beside: [{ name: "p50 at R1", value: single.p50, unit: "ms" }],
+    beside: [...cpuOf(replicated, single), { name: "p50 at R1", value: single.p50, unit: "ms" }],
   };
 }

@@ -1,6 +1,6 @@
 import { publishBare } from "../publish.ts";
 import type { Stage } from "../stage.ts";
-import { type Row, ratio } from "../table.ts";
+import { cpuOf, type Row, ratio } from "../table.ts";
 
 /** Append of one event of 200 B, 64 callers, against a bare echo of the same messages; over Connect or gRPC. */
 export async function unary(stage: Stage, seconds: number, { grpc }: { grpc: boolean }): Promise<Row> {
@@ -20,6 +20,6 @@ export async function unary(stage: Stage, seconds: number, { grpc }: { grpc: boo
     ...(grpc ? {} : { aim: 0.6 }),
     p50: store.p50,
     p99: store.p99,
-    beside: [bare],
+    beside: [...cpuOf(store, echo), bare],
   };
 }
