@@ -14,6 +14,7 @@ const away = (name: string) => ({ file: "test/store/database-away.test.ts", name
 const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
 const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
 const processes = (name: string) => ({ file: "test/store/processes.test.ts", name });
+const cluster = (name: string) => ({ file: "test/store/cluster.test.ts", name });
 const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
 
 export const mutations: readonly Mutation[] = [
@@ -242,5 +243,33 @@ export const mutations: readonly Mutation[] = [
     find: "if (generation < recoveredEventsMax / 2) return;",
     replace: "if (generation < recoveredEventsMax * 2) return;",
     test: { file: "test/store/full-index.test.ts", name: "however far behind the archive is" },
+  },
+  {
+    name: "of a past leader: it says where the log ends",
+    file: "store/shard-ends.ts",
+    find: "if (own.replicas === 1) return",
+    replace: "if (own.replicas >= 1) return",
+    test: cluster("a leader that answers from the past misleads no reader"),
+  },
+  {
+    name: "of a past leader: what it does not know is not there",
+    file: "store/given-positions.ts",
+    find: "if (found !== undefined || !mayLag(log)) throw",
+    replace: "throw",
+    test: cluster("a position that is not there, and one that may come yet"),
+  },
+  {
+    name: "of a past leader: an old epoch batch passes for the new one",
+    file: "store/claim.ts",
+    find: "const number = ++epochs;",
+    replace: "const number = ++epochs * 0;",
+    test: faults("a leader that was cut off tells an old last message"),
+  },
+  {
+    name: "of a past leader: an old renewal renews a lease",
+    file: "mesh/lease.ts",
+    find: "now.revision > 0 && now.revision <= known;",
+    replace: "now.revision === known;",
+    test: { file: "test/mesh/lease.test.ts", name: "a leader that was cut off and answers from the past" },
   },
 ];

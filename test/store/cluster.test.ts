@@ -9,7 +9,7 @@ import { eventually } from "../mesh/eventually.ts";
 import { expectWhole, type Lanes, startLanes } from "./lanes.ts";
 import { startProxy } from "./proxy.ts";
 import { event, openRegion, type ProcessOptions, type TestProcess, type TestRegion } from "./region.ts";
-import { follow } from "./subscriber.ts";
+import { add, follow } from "./subscriber.ts";
 
 /** The event store on a cluster of three servers, log and leases at R3, with load from several lanes over two processes. */
 
@@ -168,6 +168,39 @@ test("two servers are away: nothing is acknowledged and nothing guessed, and all
   await expectAllWhole(world);
 }, 90_000);
 
+test("a leader that answers from the past misleads no reader: the owner says where the log ends, and who is none claims it", async () => {
+  const region = stack.use(await openRegion(cluster.urls, { shards: 2, bytesMax: 50 << 20, replicas: 3 }));
+  region.archive.pause();
+  stack.defer(() => region.archive.resume());
+  const wrap = (log: Log): Log => ({
+    ...log,
+    lastMessage: (shard) => log.messageAfter(shard, 0),
+    state: async () => ({ ...(await log.state()), lastSequence: 1 }),
+  });
+  const owner = await region.process({ leases });
+  const reader = stack.use(await region.process({ leases, wrap, owns: false }));
+  const ids = ["a", "b", "c", "d"];
+  const streams = ["s-1", "s-2", "s-3"];
+  for (const id of ids) for (const stream of streams) await add(owner.store, stream, id);
+  const seen = async ({ store }: TestProcess, stream: string) => ({
+    upwards: (await Array.fromAsync(store.readStream(stream))).map(({ id }) => id),
+    last: (await Array.fromAsync(store.readStream(stream, { backwards: true, limit: 1 }))).map(({ id }) => id),
+    revision: (await store.streamInfo(stream)).lastRevision,
+  });
+  const whole = { upwards: ids, last: ["d"], revision: 3 };
+  for (const stream of streams) expect(await seen(reader, stream)).toEqual(whole);
+  const subscription = stack.use(follow(reader.store));
+  await eventually("it has caught up", () => subscription.said("caught-up") > 0);
+  expect(subscription.ids().length).toBe(ids.length * streams.length);
+  const items = await Array.fromAsync(reader.store.readLog({}));
+  expect(items.filter(({ kind }) => kind === "event").length).toBe(ids.length * streams.length);
+  await owner[Symbol.asyncDispose]();
+  const next = stack.use(await region.process({ leases }));
+  for (const stream of streams) expect(await seen(reader, stream)).toEqual(whole);
+  const epochs = Object.values(next.store.status()).flat() as { state: string }[];
+  expect(epochs.map(({ state }) => state)).toContain("owner");
+}, 30_000);
+
 test("a position that is not there, and one that may come yet, are told apart, by who answers from the past too", async () => {
   const region = stack.use(await openRegion(cluster.urls, { shards: 2, bytesMax: 50 << 20, replicas: 3 }));
   const one = stack.use(await region.process({ leases }));
@@ -213,9 +246,9 @@ test("an owner that wakes up after its lease, and after the leader that it knew,
   const next = stack.use(await region.process({ leases }));
   const held = await openLeases(next.connection, region.bucket, { ...leaseDefaults, ...leases });
   await eventually("its lease has run out", async () => (await held.holder(`${stream}-0`)) === undefined);
-  const add = (id: string, revision: number) =>
+  const takeOver = (id: string, revision: number) =>
     next.store.append({ stream: "order-1", expected: revision, events: [event(id)] });
-  await eventually("the next owner has taken the shard", () => add("b", 0), 20_000);
+  await eventually("the next owner has taken the shard", () => takeOver("b", 0), 20_000);
   const late = zombie.store.append({ stream: "order-1", expected: "any", events: [event("c")] });
   const conflict = zombie.store.append({ stream: "order-1", expected: "no-stream", events: [event("d")] });
   const outcomes = [late.then(() => "recorded", codeOf), conflict.then(() => "recorded", codeOf)];
