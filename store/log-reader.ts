@@ -4,6 +4,7 @@ import type { Logger } from "../mesh/logger.ts";
 import type { Batch } from "./batch.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts";
+import { StoreError } from "./error.ts";
 import { republishMsMax } from "./limits.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
@@ -21,8 +22,12 @@ export interface FollowOptions {
   readonly onAlarm?: (text: string) => void;
 }
 
-/** Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. */
+/**
+ * Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. Rejects with
+ * StoreError "unavailable" where the log does not have what it is to go on after.
+ */
 export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch> {
+  await Promise.all(options.after.map((sequence, shard) => checkPlace(log, shard, sequence)));
   const chains: Chain[] = [];
   for (let shard = 0; shard < log.shards; shard++) {
     chains.push(createChain(log.identity, shard, options.after[shard] ?? 0));
@@ -35,6 +40,19 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     if ("batch" in next) yield { message, batch: next.batch };
     else options.onAlarm?.(strayAlarm(options.logger, message, next.stray));
   }
+}
+
+/**
+ * A checkpoint that the log does not have is of another history, and what comes later is none of its: to skip it as strays until
+ * an epoch begins would leave a hole. A mirror that is made anew has it in a while.
+ */
+async function checkPlace(log: Log, shard: number, sequence: number): Promise<void> {
+  if (sequence === 0) return;
+  // A copy of the stream may lag behind its leader.
+  const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
+  if (message?.sequence === sequence && message.shard === shard) return;
+  const text = `the log has no message ${sequence} of shard ${shard}: a checkpoint there is of another history, or of a copy that was further`;
+  throw new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 export interface DecodeOptions {

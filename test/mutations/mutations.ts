@@ -272,4 +272,11 @@ export const mutations: readonly Mutation[] = [
     replace: "now.revision === known;",
     test: { file: "test/mesh/lease.test.ts", name: "a leader that was cut off and answers from the past" },
   },
+  {
+    name: "a projector goes on after a checkpoint that its log does not have",
+    file: "store/log-reader.ts",
+    find: "  if (sequence === 0) return;\n",
+    replace: "  if (sequence >= 0) return;\n",
+    test: restored("a projector whose checkpoint is of another history"),
+  },
 ];

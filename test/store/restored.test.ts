@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { silent } from "../../mesh/logger.ts";
 import type { Archive } from "../../store/archive.ts";
+import type { StoreError } from "../../store/error.ts";
 import { appendWaitMs } from "../../store/limits.ts";
+import { followLog } from "../../store/log-reader.ts";
+import type { Position } from "../../store/position.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { refusal } from "./refusal.ts";
@@ -117,3 +121,31 @@ test("an archive that turns out to be ahead of the log: nothing is decided on it
   expect(await waiting).toEqual({ ...lost, repeated: true });
   expect((await wholeLog(region)).events.length).toBe(5);
 }, 20_000);
+
+test("a projector whose checkpoint is of another history skips nothing: it does not begin, and says why", async () => {
+  await using region = await openRegion(server.url, { shards: 2, bytesMax: 50 << 20 });
+  await using one = await region.process();
+  const places: Position[] = [];
+  for (let at = 0; at < 8; at++) places.push((await put(one, `s-${at}`, "a")).position);
+  const last = [0, 1].map((shard) => places.findLast((place) => place.shard === shard)!.sequence);
+  const follow = async (after: readonly number[]) => {
+    const stop = new AbortController();
+    const following = followLog(region.log, { after, logger: silent, signal: stop.signal });
+    const next = following.next();
+    // With nothing to say it waits for what comes.
+    const waits = new Promise<string>((resolve) => setTimeout(() => resolve("it follows"), 300));
+    const outcome = await Promise.race([
+      next.then(
+        () => "it follows",
+        (error: StoreError) => error.message,
+      ),
+      waits,
+    ]);
+    stop.abort();
+    await next.catch(() => undefined);
+    return outcome;
+  };
+  expect(await follow(last)).toBe("it follows");
+  expect(await follow([last[0]!, Math.max(...last) + 5])).toContain(`no message ${Math.max(...last) + 5} of shard 1`);
+  expect(await follow([last[1]!, last[0]!])).toContain(`no message ${last[1]} of shard 0`);
+});
