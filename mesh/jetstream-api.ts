@@ -18,6 +18,8 @@ function apiError(code: number, subject: string, description: string): MeshError
 }
 
 export const noMessageFound = 10037;
+/** Of a server that knows no leader, while another one may. */
+export const unavailableNow = 10008;
 
 /** JetStream's own code behind an error of `call`. */
 export function apiCode(error: unknown): number | undefined {

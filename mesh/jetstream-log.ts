@@ -1,9 +1,10 @@
 import { headers as createHeaders, type MsgHdrs } from "nats";
+import { monotonicMs, sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { directGet } from "./direct-get.ts";
 import { MeshError } from "./error.ts";
 import { follow, openEphemeral, readRange } from "./feed.ts";
-import { apiCode, call, noMessageFound, type StreamInfo } from "./jetstream-api.ts";
+import { apiCode, call, noMessageFound, type StreamInfo, unavailableNow } from "./jetstream-api.ts";
 import * as limits from "./limits.ts";
 import type { Log, LogName, LogState, PublishRequest, StoredMessage } from "./log.ts";
 import { publish } from "./publish.ts";
@@ -99,12 +100,27 @@ interface StoredAnswer {
   };
 }
 
+type MessageQuery = { last_by_subj: string } | { seq: number; next_by_subj?: string };
+
 /** Asked of whoever believes to be the stream's leader. Undefined: no such message. */
 export async function getMessage(
   c: Connection,
   stream: string,
-  query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
+  query: MessageQuery,
 ): Promise<StoredMessage | undefined> {
+  const until = monotonicMs() + limits.getTimeoutMs;
+  for (;;) {
+    try {
+      return await askForMessage(c, stream, query);
+    } catch (error) {
+      // A server that has just started or woken up says so before it knows the leader, and before that one answers.
+      if (apiCode(error) !== unavailableNow || monotonicMs() > until) throw error;
+    }
+    await sleep(limits.reopenMsMin);
+  }
+}
+
+async function askForMessage(c: Connection, stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
   const subject = api.messageGet(c.region, stream);
   try {
     const { message } = await call<StoredAnswer>(c, subject, query, { timeoutMs: limits.getTimeoutMs });

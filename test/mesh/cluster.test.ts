@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { consume } from "../../mesh/consumer.ts";
+import { getMessage } from "../../mesh/jetstream-log.ts";
 import { type Lease, openLeases } from "../../mesh/lease.ts";
 import { silent } from "../../mesh/logger.ts";
 import { ensureLog } from "../../mesh/streams.ts";
@@ -70,6 +71,21 @@ test("a worker is given every message until it acknowledges it, whoever leads", 
   stop.abort();
   await working;
 }, 60_000);
+
+test("a server that knows no leader yet is not believed that there is none", async () => {
+  const c = await connect();
+  const name = { log: "asked", home: "us-east", generation: 1 };
+  const log = await ensureLog(c, name, { shards: 1, replicas: 3, bytesMax: 20 << 20 });
+  await log.publish(0, new Uint8Array([1]), { id: "m", expected: 0, timeoutMs: 2_000 });
+  let lost = 0;
+  const ask: Connection["wire"]["ask"] = async (...asked) => {
+    const answer = await c.wire.ask(...asked);
+    // As it came first from one that had just woken up.
+    return lost++ > 0 ? answer : { ...answer, data: new TextEncoder().encode('{"error":{"err_code":10008}}') };
+  };
+  const message = await getMessage({ ...c, wire: { ...c.wire, ask } }, logStream(name), { seq: 1 });
+  expect([message?.id, lost]).toEqual(["m", 2]);
+});
 
 test("of two who reach for a lease never both believe to hold it, while leaders step down, die and freeze", async () => {
   const bucket = "shared";
