@@ -86,8 +86,7 @@ export function rpcSettings(options: RpcOptions) {
     // Nothing here passes on what it does not know; kept, each of eight million fields would be an object.
     binaryOptions: { readUnknownFields: false },
     maxTimeoutMs: rpcTimeoutMsMax,
-    shutdownSignal: shutdown.signal,
-    interceptors: [mapErrors(options.logger)],
+    interceptors: [mapErrors(options.logger, shutdown.signal)],
     /** Runs before a byte of the body is read. */
     async requestGate(context: Parameters<CallerOf>[0]): Promise<void> {
       const scope = scopeOf(context.method);
@@ -102,9 +101,13 @@ export function rpcSettings(options: RpcOptions) {
   };
 }
 
-/** Turns what an implementation throws into the problem that the same error is over HTTP. */
-function mapErrors(logger: Logger): Interceptor {
-  return (next) => async (request) => {
+/**
+ * Turns what an implementation throws into the problem that the same error is over HTTP. A stop ends the streams, and only
+ * them: other calls are answered as long as they come.
+ */
+function mapErrors(logger: Logger, stopping: AbortSignal): Interceptor {
+  return (next) => async (given) => {
+    const request = given.stream ? { ...given, signal: AbortSignal.any([given.signal, stopping]) } : given;
     try {
       const answer = next(request);
       const response = await (limited(request) ? inTime(answer, request.signal) : answer);

@@ -48,6 +48,28 @@ test.each(protocols)(
   },
 );
 
+test.each(protocols)(
+  "a stop ends what is open over %s with UNAVAILABLE, and answers the calls that still come",
+  async (protocol) => {
+    const harness = await createHarness();
+    await using sockets = await listen(harness);
+    const client = clientOf(protocol, harness, sockets);
+    await append(harness, "thing-1", "a");
+    const seen: SubscribeResponse[] = [];
+    const ended = (async () => {
+      for await (const notice of client.subscribe({})) seen.push(notice);
+    })().catch((error: unknown) => ConnectError.from(error));
+    await until("it has caught up", () => seen.length >= 2);
+    harness.gateway.endStreams();
+    const error = await ended;
+    expect(error?.code).toBe(Code.Unavailable);
+    expect(error?.rawMessage).toContain("resume at another");
+    const events = [{ id: "b", type: "thing.made", data: new Uint8Array([1]) }];
+    expect((await client.append({ stream: "thing-1", events }, { timeoutMs: 5_000 })).firstRevision).toBe(1n);
+    expect((await client.streamInfo({ stream: "thing-1" })).stream?.lastRevision).toBe(1n);
+  },
+);
+
 test("a subscription resumes exactly after a position, and from the end", async () => {
   const harness = await createHarness();
   await using sockets = await listen(harness);
