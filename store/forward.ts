@@ -127,7 +127,7 @@ function waitingFor(pending: Pending, resolve: Waiting["resolve"], reject: Waiti
       reject(error);
     },
   };
-  const leftMs = pending.deadline - performance.now() + forwardAnswerMs;
+  const leftMs = Math.max(0, pending.deadline - performance.now() + forwardAnswerMs);
   const cancel = after(leftMs, () => waiting.reject(pending.underWay ? unanswered(pending) : expired(pending)));
   return waiting;
 }
