@@ -14,7 +14,7 @@ export interface DecodedBatch {
   readonly accepted: boolean;
   readonly events: readonly RecordedEvent[];
   /** Of its events. */
-  readonly streams: readonly string[];
+  streams(): ReadonlySet<string>;
   categories(): ReadonlySet<string>;
 }
 
@@ -22,11 +22,11 @@ export interface DecodedBatch {
 export const wholeBatch = 0xffffffff;
 
 const nothing: readonly never[] = [];
-const noCategories: ReadonlySet<string> = new Set();
+const noNames: ReadonlySet<string> = new Set();
 
 /** A message that is none of the chain's, or that nobody asked for. */
 export function passedOver({ shard, sequence }: StoredMessage): DecodedBatch {
-  const none = { events: nothing, streams: nothing, categories: () => noCategories };
+  const none = { events: nothing, streams: () => noNames, categories: () => noNames };
   return { shard, sequence, index: wholeBatch, accepted: false, ...none };
 }
 
@@ -42,15 +42,19 @@ export function fromEvents(
   events: readonly RecordedEvent[],
   streams: readonly string[],
 ): DecodedBatch {
-  let known: ReadonlySet<string> | undefined;
+  let names: ReadonlySet<string> | undefined;
+  let categories: ReadonlySet<string> | undefined;
   return {
     ...place,
     accepted: true,
     events,
-    streams,
+    streams() {
+      names ??= new Set(streams);
+      return names;
+    },
     categories() {
-      known ??= new Set(streams.map(streamCategory));
-      return known;
+      categories ??= new Set(streams.map(streamCategory));
+      return categories;
     },
   };
 }

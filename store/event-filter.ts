@@ -48,7 +48,7 @@ export function createFilter(filter: EventFilter): Filter {
   return {
     batch: (batch) =>
       batch.events.length > 0 &&
-      (streams === undefined || batch.streams.some((stream) => streams.has(stream))) &&
+      (streams === undefined || !streams.isDisjointFrom(batch.streams())) &&
       (categories === undefined || !categories.isDisjointFrom(batch.categories())),
     ...(everything && streamPrefix === "" && fromRevision === 0
       ? {}

@@ -12,8 +12,11 @@ import { decodeLog } from "./log-reader.ts";
  * open again. Open while somebody has joined.
  */
 export interface LiveTail {
-  /** Resolves when it is open; from then on `wake` is called whenever there is more. Rejects when it cannot be opened. */
-  join(wake: () => void): Promise<void>;
+  /**
+   * Resolves when it is open; from then on `wake` is called for each batch that `wants` says yes to, and now and then for the
+   * others, so that nobody falls out of the window over what is not for it. Rejects when it cannot be opened.
+   */
+  join(wake: () => void, wants: (batch: DecodedBatch) => boolean): Promise<void>;
   leave(wake: () => void): void;
   /** True: every message from stream sequence `next` on is in the window, or yet to come. */
   covers(next: number): boolean;
@@ -53,7 +56,10 @@ interface Session {
 
 // long: a window, and the short questions about it
 export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOptions): LiveTail {
-  const members = new Set<() => void>();
+  const members = new Map<() => void, (batch: DecodedBatch) => boolean>();
+  /** Bytes and batches since everybody was woken. */
+  let quietBytes = 0;
+  let quietBatches = 0;
   let session: Session | undefined;
 
   async function open(now: Session): Promise<Standing> {
@@ -107,11 +113,16 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
       now.batches.splice(0, dropped);
       now.first += dropped;
     }
-    wakeAll();
+    quietBytes += bytes;
+    quietBatches += 1;
+    if (quietBytes > bytesMax * quietShare || quietBatches > batchesMax * quietShare) wakeAll();
+    else for (const [wake, wants] of members) if (wants(batch)) wake();
   }
 
   function wakeAll(): void {
-    for (const wake of members) wake();
+    quietBytes = 0;
+    quietBatches = 0;
+    for (const wake of members.keys()) wake();
   }
 
   /** Who asks has joined. */
@@ -128,8 +139,8 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
   }
 
   return {
-    async join(wake) {
-      members.add(wake);
+    async join(wake, wants) {
+      members.set(wake, wants);
       if (session === undefined) {
         const opening = newSession();
         session = opening;
@@ -159,6 +170,9 @@ export function createLiveTail({ log, logger, bytesMax, batchesMax }: LiveTailOp
     accepted: () => current().accepted,
   };
 }
+
+/** Of the window that may pass by somebody unseen. */
+const quietShare = 1 / 8;
 
 function newSession(): Session {
   const empty = { batches: [], accepted: [], first: 0, bytes: 0, from: Number.POSITIVE_INFINITY, next: 0 };

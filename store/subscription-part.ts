@@ -27,6 +27,8 @@ export interface Part {
   live(): boolean;
   /** Live, and everything has been given that was recorded when it began, or when it last fell behind. */
   caughtUp(): boolean;
+  /** Live, and not all of the window has been looked at: what came since was not for it. */
+  behind(): boolean;
   /** Live no longer, although it does not know yet: the window has moved past its place. */
   dropped(): boolean;
   /** Messages of the log behind its place. */
@@ -45,6 +47,8 @@ export interface PartOptions {
   readonly start: () => Promise<Start | "end">;
   /** Stream sequence of the log's last message. */
   readonly last: () => Promise<number>;
+  /** False: surely nothing in it is for the reader. */
+  readonly wants: (batch: DecodedBatch) => boolean;
   readonly logger: Logger;
   readonly wake: () => void;
 }
@@ -78,6 +82,8 @@ export function createPart(options: PartOptions): Part {
   const seen = ({ shard, sequence, index }: DecodedBatch) =>
     !wants(shard) || sequence < at[shard]!.sequence || (sequence === at[shard]!.sequence && index <= at[shard]!.index);
 
+  const caughtUp = () => live && stand !== undefined && next > stand;
+
   function passed({ shard, sequence, index }: Omit<Position, "log">): void {
     at[shard] = { sequence, index };
   }
@@ -105,7 +111,8 @@ export function createPart(options: PartOptions): Part {
 
   async function join(): Promise<void> {
     joined = true;
-    await tail.join(wake);
+    // Who has not caught up has to hear of everything: it is to be told as soon as it has.
+    await tail.join(wake, (batch) => !caughtUp() || options.wants(batch));
     if (closed) tail.leave(wake);
   }
 
@@ -225,7 +232,8 @@ export function createPart(options: PartOptions): Part {
     },
     passed,
     live: () => live,
-    caughtUp: () => live && stand !== undefined && next > stand,
+    caughtUp,
+    behind: () => live && number < tail.end(),
     dropped: () => live && number < tail.first(),
     waiting: async () => (await options.last()) + 1 - next,
     positions: () =>

@@ -134,7 +134,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
     look() {
       const now = performance.now();
       if (awayMs === undefined) {
-        if (passed > 0 || now - saidMs >= limits.heartbeatMs) gate.wake();
+        if (passed > 0 || now - saidMs >= limits.heartbeatMs || parts.some((part) => part.behind())) gate.wake();
       } else if (
         now - Math.max(awayMs, lookedMs) >= limits.slowMs &&
         parts.some((part) => !part.live() || part.dropped())

@@ -65,6 +65,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
       Array.isArray(asked.from) ? asked.from : [],
       "shard",
     );
+    const filter = createFilter({ ...asked, fromRevision: revisionOf(asked) });
     const parts = (wake: () => void): Part[] =>
       sources.map((source) => {
         const { log } = source;
@@ -74,6 +75,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
           tail: tailOf(log),
           turns,
           shards,
+          wants: filter.batch,
           start,
           last: () => lastOf(options, source),
           logger,
@@ -81,7 +83,6 @@ export function createSubscriptions(options: SubscriptionsOptions): Pick<EventSt
         });
       });
     const closed = () => open.delete(subscription);
-    const filter = createFilter({ ...asked, fromRevision: revisionOf(asked) });
     const subscription = createSubscription({ parts, filter, limits, signal: asked.signal, closed });
     open.add(subscription);
     return subscription;
