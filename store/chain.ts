@@ -65,10 +65,8 @@ export function createChain(identity: Uint8Array, shard: number, after: number, 
   };
 }
 
-/** Every reader that passes over a message says so, in one form. Answers the text. */
-export function strayAlarm(logger: Logger, message: StoredMessage, why: string): string {
+/** Every reader that passes over a message says so, in one form. */
+export function strayAlarm(logger: Logger, message: StoredMessage, why: string): void {
   const { subject, sequence } = message;
-  const text = `message ${sequence} on ${subject} is skipped: ${why}`;
-  logger.error({ alarm: "stray-message", subject, sequence }, text);
-  return text;
+  logger.error({ alarm: "stray-message", subject, sequence }, `message ${sequence} on ${subject} is skipped: ${why}`);
 }

@@ -23,7 +23,7 @@ import {
   queuedBytesMax,
 } from "./limits.ts";
 import { toAppendMessage } from "./messages.ts";
-import { expired, givenUp, type Pending, streamsOf } from "./pending.ts";
+import { expired, givenUp, type Pending } from "./pending.ts";
 
 /**
  * Sends appends to the owner of their shard: another process of this region, or any process of another region. Grouped,
@@ -128,7 +128,7 @@ function waitingFor(pending: Pending, resolve: Waiting["resolve"], reject: Waiti
     },
   };
   const leftMs = Math.max(0, pending.deadline - performance.now() + forwardAnswerMs);
-  const cancel = after(leftMs, () => waiting.reject(pending.underWay ? unanswered(pending) : expired(pending)));
+  const cancel = after(leftMs, () => waiting.reject(expired(pending, "as nobody has answered it")));
   return waiting;
 }
 
@@ -177,7 +177,7 @@ function toForwarded(pending: Pending): MessageInitShape<typeof ForwardedAppendS
 function settle(waiting: Waiting, result: ForwardedResult | undefined, region: string): void {
   const { resolve, reject } = waiting;
   const { parts } = waiting.pending;
-  if (result === undefined) return void reject(unanswered(waiting.pending));
+  if (result === undefined) return void reject(expired(waiting.pending, "as nobody has answered it"));
   const outcomes = [result, ...result.more].map((one, at) => fromResult(one, parts, at, region));
   const [first] = outcomes;
   if (outcomes.length === parts.length && (parts.length > 1 || !(first instanceof StoreError))) resolve(outcomes);
@@ -189,11 +189,6 @@ function refuse({ pending, reject }: Waiting, error: StoreError): void {
   // Surely nothing was recorded, and nobody has it any more.
   if (error.code === "no-home") pending.underWay = false;
   reject(error);
-}
-
-function unanswered({ parts }: Pending): StoreError {
-  const text = `append to ${streamsOf(parts)} was sent on and not answered in time: whether it was recorded is not known; repeat it with the same ids`;
-  return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 function unreachable(region: string, cause: unknown): StoreError {

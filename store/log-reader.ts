@@ -18,8 +18,6 @@ export interface FollowOptions {
   readonly after: readonly number[];
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** Called for each message that does not belong to the chain. */
-  readonly onAlarm?: (text: string) => void;
 }
 
 /**
@@ -38,7 +36,7 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
     if ("batch" in next) yield { message, batch: next.batch };
-    else options.onAlarm?.(strayAlarm(options.logger, message, next.stray));
+    else strayAlarm(options.logger, message, next.stray);
   }
 }
 

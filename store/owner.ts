@@ -11,7 +11,7 @@ import { createGroup } from "./group.ts";
 import * as limits from "./limits.ts";
 import { createLookUps } from "./look-ups.ts";
 import { movedAway } from "./moved-away.ts";
-import { Pending, type PendingOptions, streamsOf } from "./pending.ts";
+import { expired, Pending, type PendingOptions, streamsOf } from "./pending.ts";
 import { publishGroup, type Session } from "./publish-group.ts";
 import { createStandings, type StandOptions } from "./standings.ts";
 import type { Indexed } from "./stream-index.ts";
@@ -252,11 +252,17 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
     }
   }
 
+  /** Why an append has waited so long. */
+  function reason(pending: Pending): string {
+    if (pending.underWay) return "as the broker has not confirmed it";
+    return state === "owner" ? "as others were before it" : (trouble ?? "as the shard has no owner yet");
+  }
+
   const stopSweep = every(limits.sweepMs, () => {
     const now = performance.now();
     standings.sweep(now);
     for (const pending of [...queue.waiting(), ...flying, ...lookUps.pending()]) {
-      if (!pending.settled && now > pending.deadline) pending.reject(late(pending, state, trouble));
+      if (!pending.settled && now > pending.deadline) pending.reject(expired(pending, reason(pending)));
     }
     if (session === undefined || session.index.size() < limits.rotateEventsMin) return;
     // Here too: a full index refuses everything, and then no group would ever come to rotate it.
@@ -338,13 +344,4 @@ const aheadOf = ({ archived, last }: Session) => `the archive is at ${archived},
 function stopping(pending: Pending): StoreError {
   if (pending.forwarded) return movedAway(streamsOf(pending.parts));
   return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
-}
-
-function late(pending: Pending, state: OwnerState, trouble = "the shard has no owner yet"): StoreError {
-  const why = state === "owner" ? "the broker has not confirmed it" : trouble;
-  return new StoreError(
-    "unavailable",
-    `append to ${streamsOf(pending.parts)} waited ${limits.appendWaitMs} ms: ${why}. Whether it was recorded is not known; repeat it with the same ids`,
-    { retryAfterMs: 1_000 },
-  );
 }

@@ -21,7 +21,8 @@ export class Pending {
   readonly atomic: boolean;
   readonly forwarded: boolean;
   readonly final: boolean;
-  /** performance.now() from which on it is decided no more. */
+  /** How long it may wait, and performance.now() from which on it is decided no more. */
+  readonly waitMs: number;
   readonly deadline: number;
   /** Of all its parts. */
   readonly events: number;
@@ -51,7 +52,8 @@ export class Pending {
     this.atomic = options.atomic ?? true;
     this.forwarded = options.forwarded ?? false;
     this.final = options.final ?? false;
-    this.deadline = performance.now() + Math.min(appendWaitMs, options.timeoutMs ?? appendWaitMs);
+    this.waitMs = Math.min(appendWaitMs, options.timeoutMs ?? appendWaitMs);
+    this.deadline = performance.now() + this.waitMs;
     this.signal = options.signal;
     if (this.signal === undefined) return;
     this.withdraw = () => this.reject(givenUp(this));
@@ -84,8 +86,9 @@ export function givenUp(pending: Pending): StoreError {
 }
 
 /** It waited as long as its caller would. */
-export function expired(pending: Pending): StoreError {
-  const text = `append to ${streamsOf(pending.parts)} was not decided in time: nothing was recorded; repeat it with the same ids`;
+export function expired(pending: Pending, why = "it was not decided in time"): StoreError {
+  const outcome = pending.underWay ? "whether it was recorded is not known" : "nothing was recorded";
+  const text = `append to ${streamsOf(pending.parts)} waited ${Math.round(pending.waitMs)} ms in vain, ${why}: ${outcome}; repeat it with the same ids`;
   return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 

@@ -12,7 +12,8 @@ const root = join(import.meta.dir, "..", "..");
 const wanted = process.argv.slice(2).join(" ");
 const chosen = mutations.filter(({ name }) => name.includes(wanted));
 
-function runTest(folder: string, { file, name }: Mutation["test"]): { passed: boolean; ran: boolean } {
+/** `ended`: it ran to its end, and told how it was; a mutation that keeps it from that says nothing. */
+function runTest(folder: string, { file, name }: Mutation["test"]): { passed: boolean; ended: boolean } {
   const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const args = ["test", "--timeout", "120000", `./${file}`, "-t", pattern];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
@@ -20,7 +21,10 @@ function runTest(folder: string, { file, name }: Mutation["test"]): { passed: bo
     encoding: "utf8",
     timeout: 300_000,
   });
-  return { passed: status === 0, ran: /^ *[1-9]\d* (pass|fail)$/m.test(`${stdout}\n${stderr}`) };
+  const output = `${stdout}\n${stderr}`;
+  const ended =
+    /^ *[1-9]\d* (pass|fail)$/m.test(output) && !/^# Unhandled error between tests$|SyntaxError/m.test(output);
+  return { passed: status === 0, ended };
 }
 
 function plant(folder: string, { file, find, replace }: Mutation): () => void {
@@ -45,15 +49,16 @@ try {
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   const tests = new Map(chosen.map(({ test }) => [`${test.file} ${test.name}`, test]));
   for (const [name, one] of tests) {
-    const { passed, ran } = runTest(folder, one);
-    if (!passed || !ran) throw new Error(`without any mutation this test does not pass: ${name}`);
+    const { passed, ended } = runTest(folder, one);
+    if (!passed || !ended) throw new Error(`without any mutation this test does not pass: ${name}`);
   }
   for (const mutation of chosen) {
     const restore = plant(folder, mutation);
-    const { passed } = runTest(folder, mutation.test);
+    const { passed, ended } = runTest(folder, mutation.test);
     restore();
-    missed += passed ? 1 : 0;
-    console.log(`${passed ? "MISSED" : "caught"}  ${mutation.name} (${mutation.test.name})`);
+    missed += passed || !ended ? 1 : 0;
+    const outcome = !ended ? "BROKEN" : passed ? "MISSED" : "caught";
+    console.log(`${outcome}  ${mutation.name} (${mutation.test.name})`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

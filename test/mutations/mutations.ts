@@ -15,7 +15,6 @@ const restored = (name: string) => ({ file: "test/store/restored.test.ts", name 
 const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
 const processes = (name: string) => ({ file: "test/store/processes.test.ts", name });
 const cluster = (name: string) => ({ file: "test/store/cluster.test.ts", name });
-const model = { file: "test/model/model.test.ts", name: "clients, processes and broker under random harm" };
 
 export const mutations: readonly Mutation[] = [
   {
@@ -73,7 +72,7 @@ export const mutations: readonly Mutation[] = [
     file: "store/publish-group.ts",
     find: "  const fate = await commit(batch)",
     replace: "  settleStored(group, session.last + 1, options);\n  const fate = await commit(batch)",
-    test: model,
+    test: { file: "test/store/append-deadlines.test.ts", name: "given up before it is decided it is never recorded" },
   },
   {
     name: "a batch whose fate is unknown is given up, and its events are decided again in a new batch",
@@ -208,6 +207,13 @@ export const mutations: readonly Mutation[] = [
     replace:
       "      expected: attempt === 1 ? batch.last : ((await batch.log.lastMessage(batch.shard).catch(() => undefined))?.sequence ?? 0),\n",
     test: { file: "test/store/broker-away.test.ts", name: "the broker away for longer than it knows messages" },
+  },
+  {
+    name: "readers pass over strays in silence",
+    file: "store/log-reader.ts",
+    find: "else strayAlarm(options.logger, message, next.stray);",
+    replace: "",
+    test: faults("a stray publish into the log"),
   },
   {
     name: "who has let a shard go claims it back because appends are still sent there",

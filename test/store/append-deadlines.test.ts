@@ -8,7 +8,7 @@ import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { idsOf, refusal } from "./conformance-calls.ts";
 import { createHeldLog } from "./held-log.ts";
-import { event, openRegion } from "./region.ts";
+import { event, openRegion, type TestProcess } from "./region.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -17,6 +17,9 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 const oneShard = { shards: 1, bytesMax: 50 << 20 };
+
+/** Appends that wait at the one shard of a process. */
+const queuedAt = ({ store }: TestProcess) => (Object.values(store.status()).flat()[0] as { queued: number }).queued;
 
 /** An owner whose batch is on its way, behind which the next appends wait. */
 async function openHeld() {
@@ -49,7 +52,7 @@ test("given up before it is decided it is never recorded; given up under way it 
   const several = [{ stream: "note-2", expected: "any", events: [event("x")] }] as const;
   const many = refusal(held.owner.store.appendMany(several, { signal: stop.signal }));
   const together = refusal(held.owner.store.appendStreams(several, { signal: stop.signal }));
-  await Bun.sleep(5);
+  await eventually("they wait in the queue", () => queuedAt(held.owner) === 4);
   const begun = performance.now();
   stop.abort();
   expect(await flying).toMatchObject({ code: "cancelled", message: expect.stringContaining("under way") });
@@ -69,6 +72,20 @@ test("given up from the first it is refused at once", async () => {
   expect(refused.code).toBe("cancelled");
   held.log.release();
   expect(await held.put("next")).toMatchObject({ firstRevision: 1 });
+});
+
+test("one that waits in vain is told for how long, and whether anything of it can have been recorded", async () => {
+  await using held = await openHeld();
+  const flying = refusal(held.put("flying", { timeoutMs: 400 }));
+  await eventually("the batch is on its way", () => held.log.waiting() === 1);
+  const waiting = refusal(held.put("waiting", { timeoutMs: 300 }));
+  const [under, queued] = [await flying, await waiting];
+  expect([under.code, queued.code]).toEqual(["unavailable", "unavailable"]);
+  expect(under.message).toContain("waited 400 ms in vain, as the broker has not confirmed it: whether it was recorded");
+  expect(queued.message).toContain("waited 300 ms in vain, as others were before it: nothing was recorded");
+  held.log.release();
+  expect(await held.put("next")).toMatchObject({ firstRevision: 2 });
+  expect(await held.ids()).toEqual(["first", "flying", "next"]);
 });
 
 test("its time goes with it to the process that decides it", async () => {

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Log } from "../../mesh/log.ts";
+import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { AppendResult, RecordedEvent } from "../../store/event-store.ts";
+import { followLog } from "../../store/log-reader.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { startProxy } from "./proxy.ts";
@@ -160,7 +162,17 @@ test("a repeat that meets a new owner while the archive stands still: answered f
 
 test("a stray publish into the log is skipped with an alarm and harms nothing", async () => {
   await using region = await openRegion(server.url, { shards: 1, bytesMax: 50 << 20 });
-  await using one = await region.process();
+  const alarms: Record<string, string[]> = { owner: [], projector: [] };
+  const listening = (who: string) => ({
+    ...silent,
+    error: (fields: object, text: string) => {
+      if ("alarm" in fields && fields.alarm === "stray-message") alarms[who]!.push(text);
+    },
+  });
+  const following = new AbortController();
+  const follow = { after: [], logger: listening("projector"), signal: following.signal };
+  const followed = Array.fromAsync(followLog(region.log, follow));
+  await using one = await region.process({ logger: listening("owner") });
   await one.store.append({ stream: "order-1", expected: "no-stream", events: [event("a")] });
   const copy = (await region.log.lastMessage(0))!;
   const subject = logSubject(region.log.name, 0);
@@ -174,6 +186,13 @@ test("a stray publish into the log is skipped with an alarm and harms nothing", 
   const { events, strays } = await wholeLog(region);
   expect(events.map(({ id }) => id)).toEqual(["a", "b0", "b1", "b2"]);
   expect(strays).toBe(3);
+  await eventually("who follows the log has seen all of them", () => alarms.projector!.length === 3);
+  following.abort();
+  expect((await followed).flatMap(({ batch }) => batch.events.map(({ id }) => id))).toEqual(["a", "b0", "b1", "b2"]);
+  for (const texts of Object.values(alarms)) {
+    expect(texts.length).toBeGreaterThan(0);
+    for (const text of texts) expect(text).toMatch(/^message \d+ on .* is skipped: /);
+  }
 }, 30_000);
 
 test("the broker killed in the middle of appends and started again: every acknowledged event is there once", async () => {
