@@ -29,6 +29,9 @@ export function createChain(identity: Uint8Array, shard: number, after: number, 
   function judge(batch: Batch): string | undefined {
     if (Buffer.compare(batch.log, identity) !== 0) return "it belongs to another log";
     if (batch.shard !== shard) return `it belongs to shard ${batch.shard}`;
+    if (batch.kind !== kinds.epoch && batch.kind !== kinds.events) {
+      throw new FormatError("version", `batch has kind ${batch.kind}, which this reader does not know`);
+    }
     if (batch.kind === kinds.epoch) {
       return batch.previous === seen
         ? undefined
@@ -37,9 +40,6 @@ export function createChain(identity: Uint8Array, shard: number, after: number, 
     if (batch.previous !== accepted) return `it follows ${batch.previous}, the shard is at ${accepted}`;
     if (epoch !== undefined && batch.epoch !== epoch) return `it has epoch ${batch.epoch}, the shard ${epoch}`;
     if (epoch === undefined && accepted === 0) return "no epoch has begun";
-    if (batch.kind !== kinds.events) {
-      throw new FormatError("version", `batch has kind ${batch.kind}, which this reader does not know`);
-    }
     return undefined;
   }
 

@@ -5,14 +5,7 @@ import { decodeBatch } from "./decode.ts";
 import { FormatError } from "./format-error.ts";
 import { publishTimeoutMs, republishMsMax, republishMsMin, unknownOutcomeAlarmMs } from "./limits.ts";
 
-/**
- * Publishes one fenced batch until its fate is known.
- *
- * - An acknowledgement above the last sequence known: stored.
- * - "Wrong last sequence" is no answer: read the message after the last one known. Ours: stored. Another's: ours can never
- *   be stored. None: no evidence, as a leader that was cut off may answer from the past: publish the same batch again.
- * - A limit is definite only on the first attempt: an earlier attempt may have been stored.
- */
+/** What became of a batch. */
 export type Fate =
   | { readonly kind: "stored"; readonly sequence: number }
   | { readonly kind: "lost"; readonly by: StoredMessage }
@@ -35,7 +28,16 @@ export interface Commit {
   readonly signal: AbortSignal;
 }
 
-/** Rejects only with the reason of its signal. */
+/**
+ * Publishes one fenced batch until its fate is known.
+ *
+ * - An acknowledgement above the last sequence known: stored.
+ * - "Wrong last sequence" is no answer: read the message after the last one known. Ours: stored. Another's: ours can never
+ *   be stored. None: no evidence, as a leader that was cut off may answer from the past: publish the same batch again.
+ * - A limit is definite only on the first attempt: an earlier attempt may have been stored.
+ *
+ * Rejects only with the reason of its signal.
+ */
 export async function commit(batch: Commit): Promise<Fate> {
   const begun = performance.now();
   let alarmed = false;

@@ -34,7 +34,7 @@ export const packedBytesMax = 1 << 20;
 export const queuedAppendsMax = 10_000;
 /** Bytes waiting for one shard. */
 export const queuedBytesMax = 64 << 20;
-/** Pairs of one look-up statement: 1,000 take about 18 ms . */
+/** Pairs of one look-up statement: 1,000 take about 18 ms. */
 export const lookUpPairsMax = 1_000;
 /** Events in the index of one shard; about 200 bytes each. Full means refuse, never forget. */
 export const indexedEventsMax = 1_000_000;
@@ -44,7 +44,7 @@ export const indexedIdsMax = 64;
 export const clockSkewMsMax = 5_000;
 /** Each attempt to publish a batch; afterwards it is read back and published again. */
 export const publishTimeoutMs = 2_000;
-/** A deposed leader can answer from the past for 10 to 20 s : only then is "nothing there" alarming. */
+/** A deposed leader can answer from the past for 10 to 20 s: only then is "nothing there" alarming. */
 export const unknownOutcomeAlarmMs = 30_000;
 /** How long a reader waits for a min_position. */
 export const reachedWaitMs = 5_000;

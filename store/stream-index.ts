@@ -65,7 +65,7 @@ export class Entry {
 export interface StreamIndex {
   /** Sequence; every event of the shard above it is in the index. */
   floor(): number;
-  /** Broker time of the floor, milliseconds; a minted id that is clearly younger has no event below it. */
+  /** Recorded time of the floor, milliseconds; a minted id that is clearly younger has no event below it. */
   floorMs(): number;
   /** The stream's entry, without keeping it from being forgotten. */
   peek(stream: string): Entry | undefined;

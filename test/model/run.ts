@@ -15,9 +15,10 @@ export interface Outcome {
 }
 
 /**
- * `replicas`: 3 on a cluster of three servers. Several clients do random things to three processes of a region while they and what they need are harmed at random;
+ * Several clients do random things to three processes of a region while they and what they need are harmed at random;
  * afterwards the whole log is read back, and every answer is held against it. The seed gives the order of everything that
- * is decided here; real servers and timers take part, so a run with the same seed is alike, not the same.
+ * is decided here; real servers and timers take part, so a run with the same seed is alike, not the same. `replicas`: 3 on
+ * a cluster of three servers.
  */
 export async function runModel(seed: number, seconds: number, replicas: 1 | 3 = 1): Promise<Outcome> {
   await using broker = await startBroker(replicas);
