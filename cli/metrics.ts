@@ -1,7 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { StoreError } from "../store/error.ts";
 import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-store.ts";
-import { indexedEventsMax } from "../store/limits.ts";
 import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner.ts";
 import { limits } from "./limits.ts";
@@ -144,7 +143,7 @@ function createShardGauges(registry: Registry) {
           for (const name of keysOf(here)) here[name].set(labels, standing[name]);
           if (standing.state !== "owner") continue;
           for (const name of keysOf(owned)) owned[name].set(labels, standing[name]);
-          indexMax.set(labels, indexedEventsMax);
+          indexMax.set(labels, standing.indexedMax);
         }
       }
       for (const { log, shard, lastSequence, archiveKnown, archivedSequence, archiveLagBatches } of info) {

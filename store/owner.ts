@@ -58,6 +58,8 @@ export interface ShardState {
   readonly epoch: number;
   readonly last: number;
   readonly indexed: number;
+  /** How many the index may hold. */
+  readonly indexedMax: number;
   readonly queued: number;
   readonly queuedBytes: number;
   readonly lookUps: number;
@@ -314,6 +316,7 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       epoch: session?.epoch ?? 0,
       last: session?.last ?? 0,
       indexed: session?.index.size() ?? 0,
+      indexedMax: index.eventsMax,
       queued: queue.size.appends,
       queuedBytes: queue.size.bytes,
       lookUps: lookUps.size.appends,

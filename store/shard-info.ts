@@ -8,7 +8,7 @@ import type { Archive } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import type { EventStore, ShardStatus } from "./event-store.ts";
 import { ShardInfoResponseSchema } from "./gen/meridian/eventstore/v1/eventstore_pb.ts";
-import { indexedEventsMax, shardInfoTimeoutMs } from "./limits.ts";
+import { shardInfoTimeoutMs } from "./limits.ts";
 import type { LocalLog } from "./local-log.ts";
 import { fromShardMessage, invalidField, toShardMessage } from "./messages.ts";
 
@@ -125,8 +125,9 @@ function ownedHere(locals: readonly LocalLog[]): Owned[] {
   return locals.flatMap((local) =>
     Array.from({ length: local.own.shards }, (_, shard) => ({ shard, ...local.shard(shard).status() }))
       .filter(({ state }) => state === "owner")
-      .map(({ shard, epoch, last, indexed, queued, queuedBytes, lookUps }) => ({
-        ...{ log: local.name, shard, here: true, epoch, lastSequence: last, indexedEvents: indexed, indexedEventsMax },
+      .map(({ shard, epoch, last, indexed, indexedMax, queued, queuedBytes, lookUps }) => ({
+        ...{ log: local.name, shard, here: true, epoch, lastSequence: last },
+        ...{ indexedEvents: indexed, indexedEventsMax: indexedMax },
         ...{ queuedAppends: queued, queuedBytes, lookUps },
       })),
   );

@@ -62,7 +62,7 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
     above: () => undefined,
     queued: () => size,
     status: () => ({
-      ...{ state: "elsewhere", holder: holder ?? "", epoch: 0, last: 0, indexed: 0 },
+      ...{ state: "elsewhere", holder: holder ?? "", epoch: 0, last: 0, indexed: 0, indexedMax: 0 },
       ...{ queued: size.appends, queuedBytes: size.bytes, lookUps: 0 },
     }),
     async [Symbol.asyncDispose]() {
