@@ -46,7 +46,7 @@ export async function openStage(): Promise<Stage> {
     expiresIn: 86_400,
     name: "bench",
   });
-  const nats = await startNats({ storage: "100GB" });
+  const nats = await startNats({ storage: "4TB" });
   const postgres = await startPostgres();
   let logs = 0;
 

@@ -1,8 +1,5 @@
-import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-
-/** Whether a message of this kind can hold others. */
-export const holdsMessages = (schema: DescMessage): boolean => fieldsOf(schema).size > 0;
 
 /**
  * How many messages are in one, at any depth, counted without decoding it. `check` is called with each count, and ends it by
@@ -12,7 +9,7 @@ export function countParts(schema: DescMessage, bytes: Uint8Array, check: (count
   const reader = new BinaryReader(bytes);
   let count = 0;
   // Not by recursion: the depth is the sender's to choose.
-  const open = [{ fields: fieldsOf(schema), end: bytes.length }];
+  const open = [{ schema, fields: fieldsOf(schema), end: bytes.length }];
   for (let at = open.at(-1); at !== undefined; at = open.at(-1)) {
     if (reader.pos >= at.end) {
       open.pop();
@@ -22,13 +19,13 @@ export function countParts(schema: DescMessage, bytes: Uint8Array, check: (count
     // Whatever the wire type says: the decoder does not look at it either.
     const field = at.fields.get(number);
     if (field === undefined) {
-      pass(reader, wireType, number);
+      pass(reader, wiresOf(at.schema).get(number) ?? wireType, number);
       continue;
     }
     check(++count);
     const length = reader.uint32();
     if (field.fieldKind === "map") reader.pos += length;
-    else open.push({ fields: fieldsOf(field.message!), end: reader.pos + length });
+    else open.push({ schema: field.message!, fields: fieldsOf(field.message!), end: reader.pos + length });
   }
 }
 
@@ -54,6 +51,46 @@ function fieldsOf(schema: DescMessage): ReadonlyMap<number, DescField> {
     known.set(schema, fields);
   }
   return fields;
+}
+
+const wires = new WeakMap<DescMessage, ReadonlyMap<number, WireType>>();
+
+/**
+ * How the decoder reads the other fields: by what they are, whatever wire type their tag names. A number whose tag says
+ * "length-delimited" is a number to it, and what seems to be its content are fields.
+ */
+function wiresOf(schema: DescMessage): ReadonlyMap<number, WireType> {
+  let found = wires.get(schema);
+  if (found === undefined) {
+    const known = schema.fields.flatMap((field): [number, WireType][] => {
+      if (field.fieldKind === "scalar") return [[field.number, wireOf(field.scalar)]];
+      if (field.fieldKind === "enum") return [[field.number, WireType.Varint]];
+      // Of numbers they may be packed or not, as the tag says.
+      const wire = field.fieldKind === "list" && field.listKind === "scalar" ? wireOf(field.scalar) : undefined;
+      return wire === WireType.LengthDelimited ? [[field.number, wire]] : [];
+    });
+    found = new Map(known);
+    wires.set(schema, found);
+  }
+  return found;
+}
+
+function wireOf(scalar: ScalarType): WireType {
+  switch (scalar) {
+    case ScalarType.STRING:
+    case ScalarType.BYTES:
+      return WireType.LengthDelimited;
+    case ScalarType.DOUBLE:
+    case ScalarType.FIXED64:
+    case ScalarType.SFIXED64:
+      return WireType.Bit64;
+    case ScalarType.FLOAT:
+    case ScalarType.FIXED32:
+    case ScalarType.SFIXED32:
+      return WireType.Bit32;
+    default:
+      return WireType.Varint;
+  }
 }
 
 const quote = 0x22;

@@ -9,7 +9,7 @@ import {
   type UniversalServerRequest,
 } from "@connectrpc/connect/protocol";
 import { messageBytesMax, messagePartsMax } from "./limits.ts";
-import { countJsonParts, countParts, holdsMessages } from "./message-parts.ts";
+import { countJsonParts, countParts } from "./message-parts.ts";
 
 /**
  * Holds every request of the router's methods to `messagePartsMax` before it is decoded: an empty message in a list takes
@@ -17,9 +17,8 @@ import { countJsonParts, countParts, holdsMessages } from "./message-parts.ts";
  * hook between decompressing and decoding, so a request is decompressed here, and handed on as it then is.
  */
 export function boundParts(router: ConnectRouter, compressions: readonly Compression[]): void {
-  for (const [at, handler] of router.handlers.entries()) {
-    if (holdsMessages(handler.method.input)) router.handlers[at] = bounded(handler, compressions);
-  }
+  // Also where the message holds none: JSON is parsed as a whole before anybody asks what may be in it.
+  for (const [at, handler] of router.handlers.entries()) router.handlers[at] = bounded(handler, compressions);
 }
 
 function bounded(handler: UniversalHandler, compressions: readonly Compression[]): UniversalHandler {

@@ -4,7 +4,7 @@ import { StoreError, type StoreErrorCode } from "./error.ts";
 import type { AppendOutcome, AppendRequest, AppendResult, EventStore } from "./event-store.ts";
 import type { Forwarder } from "./forward.ts";
 import type { AppendForwarded } from "./forwarded.ts";
-import { checkStreamId } from "./ids.ts";
+import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import {
   appendBytesMax,
   appendEventsMax,
@@ -62,11 +62,19 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
     });
   }
 
+  /** The shard at its home, as far as is known here: the regions of a tenant are made alike. */
+  function laneOf(stream: string): number {
+    const log = attempt(() => logOf(stream));
+    const shards = log instanceof StoreError ? 1 : log.own.shards;
+    return parseTag(stream, homes.tags, shards)?.shard ?? hashShard(stream, shards);
+  }
+
   /** To another region: a process of it that stops says so, and another one takes the append. */
   async function sendAway(home: string, pending: Pending): Promise<void> {
+    const lane = laneOf(pending.parts[0]!.request.stream);
     while (!pending.settled) {
       try {
-        return pending.resolve(await forwarder.append(home, "any", pending));
+        return pending.resolve(await forwarder.append(home, "any", lane, pending));
       } catch (error) {
         const late = performance.now() > pending.deadline;
         if (late || !isMovedAway(error)) return pending.reject(storeError(error));

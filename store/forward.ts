@@ -30,8 +30,11 @@ import { expired, givenUp, type Pending } from "./pending.ts";
  * with two requests in flight a target: measured 2.8 times the rate of one request an append.
  */
 export interface Forwarder {
-  /** `owner`: the nonce of a process, or "any". Resolves with what settles the append; rejects with StoreError. */
-  append(region: string, owner: string, pending: Pending): Promise<readonly AppendOutcome[]>;
+  /**
+   * `owner`: the nonce of a process, or "any". `lane`: the shard; a request is answered when the last of its appends is, so
+   * those of a shard that nobody can claim must not keep the others'. Resolves with what settles the append; rejects with StoreError.
+   */
+  append(region: string, owner: string, lane: number, pending: Pending): Promise<readonly AppendOutcome[]>;
 }
 
 /** Version of the messages of forward.proto: the second where an append has several parts. */
@@ -47,6 +50,7 @@ interface Waiting {
 }
 
 interface Target {
+  readonly key: string;
   readonly subject: string;
   readonly region: string;
   waiting: Waiting[];
@@ -68,7 +72,7 @@ export function createForwarder(connection: Connection): Forwarder {
         pump(target);
       });
     }
-    if (target.waiting.length === 0 && target.inFlight === 0) targets.delete(target.subject);
+    if (target.waiting.length === 0 && target.inFlight === 0) targets.delete(target.key);
   }
 
   async function send(target: Target, group: readonly Waiting[]): Promise<void> {
@@ -89,13 +93,14 @@ export function createForwarder(connection: Connection): Forwarder {
   }
 
   return {
-    append: (region, owner, pending) =>
+    append: (region, owner, lane, pending) =>
       new Promise((resolve, reject) => {
         const subject = appendSubject(region, owner);
-        let target = targets.get(subject);
+        const key = `${subject} ${lane}`;
+        let target = targets.get(key);
         if (target === undefined) {
-          target = { subject, region, waiting: [], appends: 0, bytes: 0, inFlight: 0 };
-          targets.set(subject, target);
+          target = { key, subject, region, waiting: [], appends: 0, bytes: 0, inFlight: 0 };
+          targets.set(key, target);
         }
         if (target.appends >= queuedAppendsMax || target.bytes >= queuedBytesMax) {
           const text = `${target.appends} appends wait for region ${region}; try again shortly`;

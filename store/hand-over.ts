@@ -12,6 +12,7 @@ export function createHandOver(options: {
   readonly forwarder: Forwarder;
   readonly leases: Leases;
   readonly leaseKey: string;
+  readonly shard: number;
   readonly region: string;
   readonly signal: AbortSignal;
   /** Called with a process that nobody answers for. */
@@ -19,20 +20,32 @@ export function createHandOver(options: {
   /** This process's part of the shard. */
   readonly owner: () => ShardOwner;
 }): (appends: readonly Pending[], holder: string) => void {
-  const { forwarder, leases, leaseKey, region, signal, unheard, owner } = options;
+  const { forwarder, leases, leaseKey, shard, region, signal, unheard, owner } = options;
+
+  let looking: Promise<void> | undefined;
+
+  /** After a pause: once for all that wait, of which there may be thousands. */
+  function look(holder: string): Promise<void> {
+    looking ??= (async () => {
+      await wait(handOverRetryMs);
+      // Asked, not only watched: a change that the watch missed would be a dead end.
+      owner().seen(await leases.holder(leaseKey).catch(() => holder));
+    })().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
 
   /** Gone, or no longer the owner: nothing was recorded, and the append waits for whoever takes over, as long as it may wait. */
   async function passOn(pending: Pending, holder: string): Promise<void> {
     try {
-      pending.resolve(await forwarder.append(region, holder, pending));
+      pending.resolve(await forwarder.append(region, holder, shard, pending));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       const late = performance.now() > pending.deadline || signal.aborted;
       if (error.code !== "no-home" || late) return pending.reject(error);
       if (!isMovedAway(error)) unheard(holder);
-      await wait(handOverRetryMs);
-      // Asked, not only watched: a change that the watch missed would be a dead end.
-      owner().seen(await leases.holder(leaseKey).catch(() => holder));
+      await look(holder);
       owner().takeBack([pending]);
     }
   }

@@ -19,7 +19,6 @@ import { createShardSender } from "./shard-sender.ts";
 export interface LocalLog extends StoreLog, AsyncDisposable {
   readonly key: LogKey;
   append(request: AppendRequest, options: PendingOptions): Promise<AppendResult>;
-  shardOf(stream: string): number;
   /** The stream's part of an append, and its shard. Throws StoreError "invalid". */
   pack(request: AppendRequest): { readonly shard: number; readonly part: AppendPart };
   shard(number: number): ShardOwner;
@@ -55,7 +54,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
   const fill = options.owns ? watchFill(options) : unwatched;
 
   const shards: ShardOwner[] = Array.from({ length: own.shards }, (_, shard) => {
-    if (!options.owns) return createShardSender({ region, forwarder: options.forwarder });
+    if (!options.owns) return createShardSender({ region, shard, forwarder: options.forwarder });
     return createShardOwner({
       log: own,
       key: options.key,
@@ -78,6 +77,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
         ...options,
         unheard: options.members.unheard,
         leaseKey: `${stream}-${shard}`,
+        shard,
         owner: () => shards[shard]!,
       }),
       logger,
@@ -104,7 +104,6 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
 
   return {
     ...options,
-    shardOf: (stream) => tagOf(stream)?.shard ?? hashShard(stream, own.shards),
     shard: (number) => shards[number]!,
     async append(request, given) {
       const tag = tagOf(request.stream);

@@ -200,7 +200,8 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
       try {
         const begun = await claim({ ...options, signal });
         if (begun !== undefined) return own(begun);
-        holder = await options.leases.holder(options.leaseKey);
+        const found = await options.leases.holder(options.leaseKey);
+        holder = found === options.ownerName ? undefined : found;
         // Nobody: it ran out between the two questions.
       } catch (error) {
         if (signal.aborted) break;

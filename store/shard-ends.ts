@@ -74,14 +74,44 @@ export function createShardEnds(options: ShardEndsOptions): ShardEnds {
 /** A question is a log's stream and a shard, or the stream alone; the answer is a sequence, or nothing. */
 type Ask = (name: string, question: string) => Promise<number | undefined>;
 
+interface UnderWay {
+  readonly answer: Promise<number | undefined>;
+  /** For those who asked after it was sent. */
+  next?: Promise<number | undefined>;
+}
+
+/**
+ * One of each question under way at a time. Who asks meanwhile shares the next one, as only an answer to what was sent after
+ * it asked counts: however many read a shard that has no owner yet, they take one place of who is asked.
+ */
 function createQuestions({ connection, region }: ShardEndsOptions): Ask {
-  return async (name, question) => {
+  const underWay = new Map<string, UnderWay>();
+
+  async function send(name: string, question: string): Promise<number | undefined> {
     const subject = shardEndSubject(region, name);
     const told = await request(connection, subject, encoder.encode(question), { timeoutMs: standTimeoutMs })
       .then((data) => decoder.decode(data))
       // Nobody there, or busy: whoever asks looks again who owns the shard.
       .catch(() => "");
     return told === "" ? undefined : Number(told);
+  }
+
+  function start(name: string, question: string): Promise<number | undefined> {
+    const key = `${name} ${question}`;
+    const answer = send(name, question);
+    const mine: UnderWay = { answer };
+    underWay.set(key, mine);
+    void answer.then(() => {
+      if (mine.next === undefined) underWay.delete(key);
+    });
+    return answer;
+  }
+
+  return (name, question) => {
+    const now = underWay.get(`${name} ${question}`);
+    if (now === undefined) return start(name, question);
+    now.next ??= now.answer.then(() => start(name, question));
+    return now.next;
   };
 }
 

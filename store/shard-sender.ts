@@ -9,7 +9,15 @@ import { Pending } from "./pending.ts";
  * A shard as a process sees it that owns none: an append goes to who holds the lease, or while nobody is known to, to
  * whichever owner of the region takes it. Nothing is known here of what the shard holds: readers ask the log.
  */
-export function createShardSender({ region, forwarder }: { region: string; forwarder: Forwarder }): ShardOwner {
+export function createShardSender({
+  region,
+  shard,
+  forwarder,
+}: {
+  region: string;
+  shard: number;
+  forwarder: Forwarder;
+}): ShardOwner {
   const closing = new AbortController();
   const underWay = new Map<Pending, Promise<void>>();
   const size = { appends: 0, bytes: 0, events: 0 };
@@ -18,7 +26,7 @@ export function createShardSender({ region, forwarder }: { region: string; forwa
   async function send(pending: Pending): Promise<void> {
     while (!closing.signal.aborted && !pending.settled) {
       try {
-        return pending.resolve(await forwarder.append(region, holder ?? "any", pending));
+        return pending.resolve(await forwarder.append(region, holder ?? "any", shard, pending));
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         // Nobody heard it: a dead holder's lease runs out soon, and another one takes the shard.

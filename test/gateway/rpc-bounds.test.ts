@@ -5,7 +5,12 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { messagePartsMax } from "../../gateway/limits.ts";
 import { countJsonParts, countParts } from "../../gateway/message-parts.ts";
-import { AppendManyRequestSchema, AppendRequestSchema } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
+import {
+  AppendManyRequestSchema,
+  AppendRequestSchema,
+  NewEventSchema,
+  ReadLogRequestSchema,
+} from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { createHarness, listen } from "./harness.ts";
 
 const harness = await createHarness();
@@ -63,6 +68,16 @@ function varint(value: number): number[] {
   return value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)];
 }
 
+/** An append of one event that says its schema with the wire type of a text as long as the empty events behind it. */
+function hidden(count: number): Uint8Array {
+  const events = empty(eventsField, count);
+  const schema = NewEventSchema.field.schema.number;
+  const number = [(schema << 3) | 2, ...varint(events.length)];
+  const event = [(eventsField << 3) | 2, number.length, ...number];
+  const append = [(appendsField << 3) | 2, ...varint(event.length + events.length)];
+  return Buffer.concat([Buffer.from([...append, ...event]), events]);
+}
+
 const cases: Record<string, () => Promise<string>> = {
   "Connect, binary": () => overHttp("Append", "application/proto", many),
   "Connect, with the wire type of a number": () =>
@@ -73,6 +88,11 @@ const cases: Record<string, () => Promise<string>> = {
   "gRPC-Web": () => overHttp("Append", "application/grpc-web+proto", encodeEnvelope(0, many)),
   "gRPC-Web, gzip, JSON": () =>
     overHttp("Append", "application/grpc-web+json", encodeEnvelope(1, gzipSync(text)), { "grpc-encoding": "gzip" }),
+  // A number to the decoder, whatever its tag says: what seems to be its content are 4,000,000 events.
+  "Connect, hidden behind a number": () => overHttp("AppendMany", "application/proto", hidden(messagePartsMax + 1)),
+  // No message of this kind holds others, but JSON is parsed before anybody asks.
+  "Connect, JSON where none belong": () =>
+    overHttp("StreamInfo", "application/json", Buffer.from(`{"stream":[${"{},".repeat(messagePartsMax)}{}]}`)),
   gRPC: () => overGrpc(encodeEnvelope(0, many)),
   "gRPC, gzip": () => overGrpc(encodeEnvelope(1, gzipSync(many)), { "grpc-encoding": "gzip" }),
 };
@@ -108,6 +128,13 @@ test("what is counted is what would be decoded", () => {
   expect(counted(nested)).toBe(2_000 * 201);
   const { appends } = fromBinary(AppendManyRequestSchema, nested);
   expect(appends.reduce((sum, { events }) => sum + events.length + 1, 0)).toBe(2_000 * 201);
+  const many = fromBinary(AppendManyRequestSchema, hidden(100)).appends[0]!.events;
+  expect([counted(hidden(100)), many.length]).toEqual([102, 101]);
+  // A text whose tag says that it is a number.
+  const text = ReadLogRequestSchema.field.categories.number << 3;
+  const bytes = Uint8Array.of(text, 2, (eventsField << 3) | 2, 4, ...empty(ReadLogRequestSchema.field.types.number, 2));
+  expect(fromBinary(ReadLogRequestSchema, bytes).types.length).toBe(2);
+  expect(counted(bytes, ReadLogRequestSchema)).toBe(0);
   let braces = 0;
   countJsonParts(Buffer.from('{"a":"{[\\"{","b":[{}],"c":"\\\\"}'), (count) => (braces = count));
   expect(braces).toBe(3);

@@ -152,7 +152,7 @@ test("a shard that was let go for another process is not claimed back because ap
   const deaf = Array.from({ length: 16 }, async (_, lane) => {
     while (!stopped) {
       const part = packPart({ stream: `begun-${lane % 6}`, expected: "any", events: [event(`deaf-${sent++}`)] });
-      await forwarder.append("us-east", first.store.owner, new Pending([part], {}, noting, noting)).catch(noting);
+      await forwarder.append("us-east", first.store.owner, 0, new Pending([part], {}, noting, noting)).catch(noting);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   });
