@@ -4,7 +4,7 @@ import { silent } from "../mesh/logger.ts";
 import { openLog } from "../mesh/streams.ts";
 import { openDatabase } from "../projections/database.ts";
 import { startProjector } from "../projections/project.ts";
-import { followLog } from "../store/log-reader.ts";
+import { followLog } from "../store/chain/follow-log.ts";
 import type { TargetSettings } from "./target-settings.ts";
 
 /** The archive's projector of the target that is measured: in a thread of its own, as in a region's process. */

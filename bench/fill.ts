@@ -1,6 +1,6 @@
 import type { Log } from "../mesh/log.ts";
-import { frame } from "../store/codec.ts";
-import { digestOf, encodeEpoch, encodeEvents, encodeSent } from "../store/encode.ts";
+import { frame } from "../store/format/codec.ts";
+import { digestOf, encodeEpoch, encodeEvents, encodeSent } from "../store/format/encode.ts";
 
 export interface FilledEvent {
   readonly stream: string;

@@ -2,7 +2,7 @@ import type { Log } from "../mesh/log.ts";
 import { silent } from "../mesh/logger.ts";
 import { openDatabase } from "../projections/database.ts";
 import { startProjector } from "../projections/project.ts";
-import { followLog } from "../store/log-reader.ts";
+import { followLog } from "../store/chain/follow-log.ts";
 
 /** Projects a log's first `count` events; answers the seconds that it took. */
 export async function projectLog(

@@ -1,7 +1,7 @@
-import type { BatchEvent } from "../store/batch.ts";
-import { preambleBytes } from "../store/codec.ts";
-import { splitBatches } from "../store/decode.ts";
-import { FormatError } from "../store/format-error.ts";
+import type { BatchEvent } from "../store/format/batch.ts";
+import { preambleBytes } from "../store/format/codec.ts";
+import { splitBatches } from "../store/format/decode.ts";
+import { FormatError } from "../store/format/format-error.ts";
 import { CliError } from "./error.ts";
 import { limits } from "./limits.ts";
 

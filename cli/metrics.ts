@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { StoreError } from "../store/error.ts";
 import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-store.ts";
 import type { Store } from "../store/open.ts";
-import type { ShardState } from "../store/owner.ts";
+import type { ShardState } from "../store/owner/owner.ts";
 import { limits } from "./limits.ts";
 
 /**
@@ -112,7 +112,7 @@ function createShardGauges(registry: Registry) {
     new Gauge({ name: `meridian_shard_${name}`, help, labelNames, registers: [registry] });
   const state = new Gauge({
     name: "meridian_shard_state",
-    help: "1 in the state in which this process has the shard, see store/owner.ts; elsewhere: it owns no shards at all",
+    help: "1 in the state in which this process has the shard, see store/owner/owner.ts; elsewhere: it owns no shards at all",
     labelNames: [...labelNames, "state"],
     registers: [registry],
   });

@@ -3,7 +3,7 @@ import type { Log, LogName } from "../mesh/log.ts";
 import { openLog } from "../mesh/streams.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import { type ProjectionChoice, type Projector, startProjector } from "../projections/project.ts";
-import { followLog } from "../store/log-reader.ts";
+import { followLog } from "../store/chain/follow-log.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { logName, mirrorTargets, type Surroundings } from "./tenant-logs.ts";
 

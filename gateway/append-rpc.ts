@@ -1,4 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import { checkCount, inAppend } from "../store/append-checks.ts";
 import { StoreError } from "../store/error.ts";
 import type { AppendOptions, AppendOutcome, AppendRequest, AppendResult, Logger } from "../store/event-store.ts";
 import type { AppendRequest as AppendRequestMessage } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
@@ -6,7 +7,6 @@ import type { Problem } from "../store/gen/meridian/eventstore/v1/problem_pb.ts"
 import { appendManyMax } from "../store/limits.ts";
 import { fromAppendMessage } from "../store/messages.ts";
 import { formatPosition } from "../store/position.ts";
-import { checkCount, inAppend } from "../store/together.ts";
 import type { Caller } from "./caller.ts";
 import { readHome } from "./event-messages.ts";
 import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";

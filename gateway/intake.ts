@@ -1,8 +1,8 @@
 import { orderStream } from "../orders/order-id.ts";
 import { completeOrder, type Order, readOrder } from "../orders/submission.ts";
-import { digestOf } from "../store/encode.ts";
 import { StoreError } from "../store/error.ts";
 import type { AppendResult } from "../store/event-store.ts";
+import { digestOf } from "../store/format/encode.ts";
 import { derivedId, uuidv7 } from "../store/ids.ts";
 import { formatPosition } from "../store/position.ts";
 import { decodeText } from "./body.ts";

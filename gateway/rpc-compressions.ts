@@ -3,7 +3,7 @@ import { brotliCompress, constants, zstdCompress, zstdDecompress } from "node:zl
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
-import { FormatError } from "../store/format-error.ts";
+import { FormatError } from "../store/format/format-error.ts";
 import { zstdWindowLogMax } from "./limits.ts";
 import { fromFrames, toFrames } from "./snappy-frames.ts";
 import { firstFrame, framesOf } from "./zstd-frames.ts";

@@ -1,6 +1,6 @@
 import snappy from "snappyjs";
-import { FormatError } from "../store/format-error.ts";
-import { uncompressBlock } from "../store/snappy-block.ts";
+import { FormatError } from "../store/format/format-error.ts";
+import { uncompressBlock } from "../store/format/snappy-block.ts";
 
 /**
  * What Connect and gRPC mean by "snappy": not a block, but blocks in frames.

@@ -1,4 +1,4 @@
-import { FormatError } from "../store/format-error.ts";
+import { FormatError } from "../store/format/format-error.ts";
 import { zstdFramesMax } from "./limits.ts";
 
 const magic = 0xfd2fb528;

@@ -1,5 +1,5 @@
-import type { LogBatch } from "../store/log-reader.ts";
-import { encodeMeta } from "../store/meta.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
+import { encodeMeta } from "../store/format/meta.ts";
 import { CopyRows } from "./copy-rows.ts";
 import type { Database, RunOptions } from "./database.ts";
 import { ProjectionError } from "./error.ts";

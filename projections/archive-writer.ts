@@ -1,5 +1,5 @@
-import type { LogBatch } from "../store/log-reader.ts";
-import { encodeMeta } from "../store/meta.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
+import { encodeMeta } from "../store/format/meta.ts";
 import { copyBatches, eventColumns } from "./archive-copy.ts";
 import { joinBodies } from "./bodies.ts";
 import { bytes, numbers, texts, times } from "./column.ts";

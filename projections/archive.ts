@@ -1,7 +1,7 @@
 import type { Archive, LogKey, LookedUp } from "../store/archive.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
-import { decodeMeta } from "../store/meta.ts";
+import { decodeMeta } from "../store/format/meta.ts";
 import { archivedStream, pageStreams, summarizeStream } from "./archived-streams.ts";
 import { texts } from "./column.ts";
 import type { Database, Row, RunOptions } from "./database.ts";

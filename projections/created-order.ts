@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { goOrderFacts } from "../orders/go-order.ts";
 import { isObject, parseJson } from "../orders/json-object.ts";
-import type { BatchEvent } from "../store/batch.ts";
+import type { BatchEvent } from "../store/format/batch.ts";
 import { limits } from "./limits.ts";
 
 /** What an order's row takes from its first event. */

@@ -1,6 +1,6 @@
 import { orderOfStream } from "../orders/order-id.ts";
-import type { BatchEvent } from "../store/batch.ts";
-import type { LogBatch } from "../store/log-reader.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
+import type { BatchEvent } from "../store/format/batch.ts";
 import { type CreatedOrder, readCreatedOrder } from "./created-order.ts";
 import { moveOn, noMoves, type StatusMoves } from "./order-status.ts";
 

@@ -1,7 +1,7 @@
 import type { LogKey } from "../store/archive.ts";
-import { kinds } from "../store/batch.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
 import type { Logger } from "../store/event-store.ts";
-import type { LogBatch } from "../store/log-reader.ts";
+import { kinds } from "../store/format/batch.ts";
 import { archiveWriter } from "./archive-writer.ts";
 import { delay, jitter, monotonicMs } from "./clock.ts";
 import type { Database } from "./database.ts";

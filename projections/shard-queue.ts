@@ -1,4 +1,4 @@
-import type { LogBatch } from "../store/log-reader.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
 import { limits } from "./limits.ts";
 
 /** Batches of one shard between the log's reader and the shard's writer. Bounded: a full queue makes the reader wait. */

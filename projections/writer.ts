@@ -1,4 +1,4 @@
-import type { LogBatch } from "../store/log-reader.ts";
+import type { LogBatch } from "../store/chain/follow-log.ts";
 import type { Database, RunOptions } from "./database.ts";
 
 /** Where a write begins and ends. */

@@ -1,9 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
-import { type AppendPart, packPart } from "./append-part.ts";
+import { checkCount, checkTogether, inAppend } from "./append-checks.ts";
 import { StoreError, type StoreErrorCode } from "./error.ts";
 import type { AppendOutcome, AppendRequest, AppendResult, EventStore } from "./event-store.ts";
-import type { Forwarder } from "./forward.ts";
-import type { AppendForwarded } from "./forwarded.ts";
 import { checkStreamId, hashShard, parseTag } from "./ids.ts";
 import {
   appendBytesMax,
@@ -14,11 +12,13 @@ import {
   handOverRetryMs,
   packedBytesMax,
 } from "./limits.ts";
-import type { LocalLog } from "./local-log.ts";
-import { isMovedAway } from "./moved-away.ts";
-import { Pending, type PendingOptions } from "./pending.ts";
+import { type AppendPart, packPart } from "./owner/append-part.ts";
+import { isMovedAway } from "./owner/moved-away.ts";
+import { Pending, type PendingOptions } from "./owner/pending.ts";
 import type { Regions } from "./regions.ts";
-import { checkCount, checkTogether, inAppend } from "./together.ts";
+import type { AppendForwarded } from "./shards/forward-handler.ts";
+import type { Forwarder } from "./shards/forwarder.ts";
+import type { LocalLog } from "./shards/local-log.ts";
 
 export interface AppendsOptions {
   readonly region: string;

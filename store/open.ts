@@ -8,21 +8,21 @@ import { serve } from "../mesh/requests.ts";
 import { appendSubject } from "../mesh/subjects.ts";
 import { createAppends } from "./appends.ts";
 import type { Archive, LogKey } from "./archive.ts";
-import type { CodecName } from "./codec.ts";
 import { StoreError } from "./error.ts";
 import type { Durability, EventStore } from "./event-store.ts";
-import { createForwarder } from "./forward.ts";
-import { createForwardHandler } from "./forwarded.ts";
+import type { CodecName } from "./format/codec.ts";
 import { streamCategory } from "./ids.ts";
 import type { SubscriptionLimits } from "./limits.ts";
-import { createLocalLog, type LocalLog } from "./local-log.ts";
-import { createMembers } from "./members.ts";
-import type { IndexLimits } from "./owner.ts";
-import { createReads } from "./reads.ts";
+import type { IndexLimits } from "./owner/owner.ts";
+import { createReads } from "./read/reads.ts";
 import { createRegions } from "./regions.ts";
-import { createShardEnds } from "./shard-ends.ts";
-import { createShardInfo } from "./shard-info.ts";
-import { createSubscriptions } from "./subscriptions.ts";
+import { createForwardHandler } from "./shards/forward-handler.ts";
+import { createForwarder } from "./shards/forwarder.ts";
+import { createLocalLog, type LocalLog } from "./shards/local-log.ts";
+import { createMembers } from "./shards/members.ts";
+import { createShardEnds } from "./shards/shard-ends.ts";
+import { createShardInfo } from "./shards/shard-info.ts";
+import { createSubscriptions } from "./subscribe/subscriptions.ts";
 
 /** One log of a tenant, as this region has it. */
 export interface StoreLog {

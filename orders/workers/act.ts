@@ -1,8 +1,8 @@
 import type { LogName } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import type { BatchEvent } from "../../store/batch.ts";
 import { StoreError } from "../../store/error.ts";
 import type { EventStore, NewEvent } from "../../store/event-store.ts";
+import type { BatchEvent } from "../../store/format/batch.ts";
 import { derivedId } from "../../store/ids.ts";
 import { OrderError } from "../error.ts";
 import { decide, type OrderCommand, type OrderIntent, type OrderState, react } from "../order.ts";

@@ -1,10 +1,10 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
-import type { Batch, BatchEvent } from "../../store/batch.ts";
-import { createChain } from "../../store/chain.ts";
-import { decodeBatch } from "../../store/decode.ts";
+import { createChain } from "../../store/chain/chain.ts";
 import { StoreError } from "../../store/error.ts";
 import type { EventStore } from "../../store/event-store.ts";
-import { FormatError } from "../../store/format-error.ts";
+import type { Batch, BatchEvent } from "../../store/format/batch.ts";
+import { decodeBatch } from "../../store/format/decode.ts";
+import { FormatError } from "../../store/format/format-error.ts";
 import { limits } from "./limits.ts";
 
 /**

@@ -3,8 +3,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { connect, credsAuthenticator, type Msg, type NatsConnection } from "nats";
 import type { Endpoints } from "../../cli/demo/endpoints.ts";
 import { appendSubject, replyPrefix } from "../../mesh/subjects.ts";
-import type { Batch } from "../../store/batch.ts";
-import { decodeBatch } from "../../store/decode.ts";
+import type { Batch } from "../../store/format/batch.ts";
+import { decodeBatch } from "../../store/format/decode.ts";
 import { ForwardRequestSchema } from "../../store/gen/meridian/log/v1/forward_pb.ts";
 
 /** A NATS user of one tenant, region and role with a stock client, who tries everything and keeps all that reaches it. */

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { frame } from "../../store/codec.ts";
-import { encodeEvents, encodeSent } from "../../store/encode.ts";
+import { frame } from "../../store/format/codec.ts";
+import { encodeEvents, encodeSent } from "../../store/format/encode.ts";
 
 const program = join(import.meta.dir, "..", "..", "cli", "meridian.ts");
 

@@ -5,7 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import snappy from "snappyjs";
 import { compressions } from "../../gateway/rpc-compressions.ts";
 import { toFrames } from "../../gateway/snappy-frames.ts";
-import { uncompressBlock } from "../../store/snappy-block.ts";
+import { uncompressBlock } from "../../store/format/snappy-block.ts";
 
 const named = (name: string) => compressions.find((one) => one.name === name)!;
 const hex = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));

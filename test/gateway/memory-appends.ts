@@ -1,10 +1,10 @@
-import { type AppendPart, packPart } from "../../store/append-part.ts";
+import { inAppend } from "../../store/append-checks.ts";
 import { type ExpectedRevision, StoreError } from "../../store/error.ts";
 import type { AppendRequest, AppendResult, EventStore, NewEvent, RecordedEvent } from "../../store/event-store.ts";
 import { checkStreamId, hashShard, parseTag } from "../../store/ids.ts";
 import { appendEventsMax, appendManyMax, appendStreamsMax, clockSkewMsMax } from "../../store/limits.ts";
+import { type AppendPart, packPart } from "../../store/owner/append-part.ts";
 import type { Regions } from "../../store/regions.ts";
-import { inAppend } from "../../store/together.ts";
 import { type MemoryLogs, positionOf } from "./memory-store.ts";
 
 /** As the demo's logs; here all events stand in the first. */

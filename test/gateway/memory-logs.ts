@@ -1,8 +1,8 @@
 import { StoreError } from "../../store/error.ts";
-import { checkFilter, createFilter } from "../../store/event-filter.ts";
 import type { LogItem, ReadLogOptions, RecordedEvent } from "../../store/event-store.ts";
 import type { Position } from "../../store/position.ts";
-import { checkLimit } from "../../store/read-checks.ts";
+import { checkFilter, createFilter } from "../../store/read/event-filter.ts";
+import { checkLimit } from "../../store/read/read-checks.ts";
 import { checkLog } from "./memory-reads.ts";
 
 /** Logs by position, from a list of all events: each is a batch of its own. */

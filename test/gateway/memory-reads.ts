@@ -1,7 +1,7 @@
 import { StoreError } from "../../store/error.ts";
 import type { ListOptions, ReadOptions, RecordedEvent, StreamPage, StreamSummary } from "../../store/event-store.ts";
 import { streamCategory } from "../../store/ids.ts";
-import { checkList } from "../../store/list-streams.ts";
+import { checkList } from "../../store/read/list-streams.ts";
 
 /** What the memory store answers to reads. */
 

@@ -4,7 +4,7 @@ import type { EventStore, Notice, ReadOptions, RecordedEvent, SubscribeOptions }
 import { checkStreamId, mintId } from "../../store/ids.ts";
 import { subscriptionLimits } from "../../store/limits.ts";
 import type { Position } from "../../store/position.ts";
-import { checkRange } from "../../store/read-checks.ts";
+import { checkRange } from "../../store/read/read-checks.ts";
 import { createRegions } from "../../store/regions.ts";
 import { appendsInMemory } from "./memory-appends.ts";
 import { readMemoryLogs } from "./memory-logs.ts";

@@ -1,5 +1,5 @@
-import { digestOf, encodeSent } from "../../store/encode.ts";
 import type { EventStore, LogItem, RecordedEvent, StreamSummary } from "../../store/event-store.ts";
+import { digestOf, encodeSent } from "../../store/format/encode.ts";
 import {
   Direction,
   type Event,

@@ -1,4 +1,4 @@
-import { createChain } from "../../store/chain.ts";
+import { createChain } from "../../store/chain/chain.ts";
 import type { Position } from "../../store/position.ts";
 import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
 import { startBroker } from "./broker.ts";

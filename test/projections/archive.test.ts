@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { createArchive } from "../../projections/archive.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
-import { createStreamReader } from "../../store/reader.ts";
+import { createStreamReader } from "../../store/read/stream-reader.ts";
 import { createMemoryLog, startUs } from "./batches.ts";
 import { archiveFaults, caughtUp, projectAll, run, until, ways } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";

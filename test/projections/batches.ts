@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { LogKey } from "../../store/archive.ts";
-import type { Batch, BatchEvent } from "../../store/batch.ts";
-import { kinds } from "../../store/batch.ts";
+import type { LogBatch } from "../../store/chain/follow-log.ts";
+import type { Batch, BatchEvent } from "../../store/format/batch.ts";
+import { kinds } from "../../store/format/batch.ts";
 import { hashShard } from "../../store/ids.ts";
-import type { LogBatch } from "../../store/log-reader.ts";
 
 export const startUs = 1_763_740_000_000_000;
 

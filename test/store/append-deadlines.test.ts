@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { appendSubject } from "../../mesh/subjects.ts";
-import { packPart } from "../../store/append-part.ts";
 import type { AppendOptions } from "../../store/event-store.ts";
-import { createForwarder } from "../../store/forward.ts";
-import { Pending } from "../../store/pending.ts";
+import { packPart } from "../../store/owner/append-part.ts";
+import { Pending } from "../../store/owner/pending.ts";
+import { createForwarder } from "../../store/shards/forwarder.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { idsOf, refusal } from "./conformance-calls.ts";

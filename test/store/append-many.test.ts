@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Archive } from "../../store/archive.ts";
-import { decodeBatch } from "../../store/decode.ts";
 import { StoreError } from "../../store/error.ts";
 import type { AppendOutcome } from "../../store/event-store.ts";
+import { decodeBatch } from "../../store/format/decode.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import type { StoredMessage } from "../../mesh/log.ts";
-import { createChain } from "../../store/chain.ts";
-import { frame } from "../../store/codec.ts";
-import { type BatchHead, encodeEpoch, encodeEvents, encodeSent } from "../../store/encode.ts";
-import { WireWriter } from "../../store/wire.ts";
+import { createChain } from "../../store/chain/chain.ts";
+import { frame } from "../../store/format/codec.ts";
+import { type BatchHead, encodeEpoch, encodeEvents, encodeSent } from "../../store/format/encode.ts";
+import { WireWriter } from "../../store/format/wire.ts";
 
 const log = new Uint8Array(16).fill(1);
 const head: BatchHead = { log, shard: 0, epoch: 0, previous: 0, owner: 7n, number: 0, timeUs: 1_764_000_000_000_000 };

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type AppendPart, packPart } from "../../store/append-part.ts";
 import type { LookedUp } from "../../store/archive.ts";
-import { createGroup } from "../../store/group.ts";
 import { mintId } from "../../store/ids.ts";
-import { Pending } from "../../store/pending.ts";
-import { createStreamIndex } from "../../store/stream-index.ts";
+import { type AppendPart, packPart } from "../../store/owner/append-part.ts";
+import { createGroup } from "../../store/owner/group.ts";
+import { Pending } from "../../store/owner/pending.ts";
+import { createStreamIndex } from "../../store/owner/stream-index.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { createRandom } from "../model/random.ts";

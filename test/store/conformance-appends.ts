@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { digestOf, encodeSent } from "../../store/encode.ts";
 import type { NewEvent } from "../../store/event-store.ts";
+import { digestOf, encodeSent } from "../../store/format/encode.ts";
 import * as limits from "../../store/limits.ts";
 import { type At, append, home, idsOf, read, refusal, whole } from "./conformance-calls.ts";
 import { event } from "./region.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { packPart } from "../../store/append-part.ts";
-import type { Batch, BatchEvent } from "../../store/batch.ts";
-import { decide } from "../../store/decide.ts";
-import { createStreamIndex } from "../../store/stream-index.ts";
+import type { Batch, BatchEvent } from "../../store/format/batch.ts";
+import { packPart } from "../../store/owner/append-part.ts";
+import { decide } from "../../store/owner/decide.ts";
+import { createStreamIndex } from "../../store/owner/stream-index.ts";
 import { event } from "./region.ts";
 
 const now = { timeUs: 1_000_000, last: 20 };

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
-import { packPart } from "../../store/append-part.ts";
-import { frame } from "../../store/codec.ts";
-import { encodeEpoch, encodeEvents, type PackedEvent } from "../../store/encode.ts";
 import type { AppendRequest, AppendResult } from "../../store/event-store.ts";
+import { frame } from "../../store/format/codec.ts";
+import { encodeEpoch, encodeEvents, type PackedEvent } from "../../store/format/encode.ts";
 import { batchEventsMax, recoveredEventsMax } from "../../store/limits.ts";
-import { recover } from "../../store/recover.ts";
+import { packPart } from "../../store/owner/append-part.ts";
+import { recover } from "../../store/owner/recover.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { createMemoryStream } from "./memory-stream.ts";

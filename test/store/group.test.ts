@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { packPart } from "../../store/append-part.ts";
 import type { ExpectedRevision } from "../../store/error.ts";
-import { createGroup } from "../../store/group.ts";
-import { Pending } from "../../store/pending.ts";
-import { createStreamIndex } from "../../store/stream-index.ts";
+import { packPart } from "../../store/owner/append-part.ts";
+import { createGroup } from "../../store/owner/group.ts";
+import { Pending } from "../../store/owner/pending.ts";
+import { createStreamIndex } from "../../store/owner/stream-index.ts";
 import { event } from "./region.ts";
 
 const part = (stream: string, expected: ExpectedRevision, ...ids: string[]) =>

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
-import { kinds } from "../../store/batch.ts";
-import { createChain } from "../../store/chain.ts";
-import { frame } from "../../store/codec.ts";
-import { encodeEpoch, encodeEvents, encodeSent } from "../../store/encode.ts";
-import type { LogBatch } from "../../store/log-reader.ts";
-import { type WalkOptions, walkDown, walkUp } from "../../store/log-walk.ts";
+import { createChain } from "../../store/chain/chain.ts";
+import type { LogBatch } from "../../store/chain/follow-log.ts";
+import { type WalkOptions, walkDown, walkUp } from "../../store/chain/log-walk.ts";
+import { kinds } from "../../store/format/batch.ts";
+import { frame } from "../../store/format/codec.ts";
+import { encodeEpoch, encodeEvents, encodeSent } from "../../store/format/encode.ts";
 import { createMemoryStream } from "./memory-stream.ts";
 
 const identity = new Uint8Array(16).fill(1);

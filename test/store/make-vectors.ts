@@ -1,6 +1,6 @@
 /** Writes test/store/vectors.json: run once when the format was fixed; the tests hold every later build to it. */
-import { frame } from "../../store/codec.ts";
-import { digestOf, encodeEpoch, encodeEvents, encodeSent } from "../../store/encode.ts";
+import { frame } from "../../store/format/codec.ts";
+import { digestOf, encodeEpoch, encodeEvents, encodeSent } from "../../store/format/encode.ts";
 
 const log = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
 const owner = 0x1122334455667788n;

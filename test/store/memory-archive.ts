@@ -1,10 +1,10 @@
 import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
 import type { Archive, ArchivedStream, LookedUp } from "../../store/archive.ts";
+import { followLog } from "../../store/chain/follow-log.ts";
+import { recordedEvents } from "../../store/chain/recorded.ts";
 import { StoreError } from "../../store/error.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
-import { followLog } from "../../store/log-reader.ts";
-import { recordedEvents } from "../../store/recorded.ts";
 
 /** An archive that follows the log in memory, so that a test decides when it lags, stands still or is away. */
 export interface MemoryArchive extends Archive, AsyncDisposable {

@@ -1,9 +1,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
-import { packPart } from "../../store/append-part.ts";
 import type { AppendResult } from "../../store/event-store.ts";
-import { createForwarder } from "../../store/forward.ts";
-import { Pending } from "../../store/pending.ts";
+import { packPart } from "../../store/owner/append-part.ts";
+import { Pending } from "../../store/owner/pending.ts";
+import { createForwarder } from "../../store/shards/forwarder.ts";
 import { startNats } from "../mesh/server.ts";
 import { openFarStore } from "./far-region.ts";
 import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";

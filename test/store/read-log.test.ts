@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
-import { frame } from "../../store/codec.ts";
-import { encodeEpoch, encodeEvents, encodeSent } from "../../store/encode.ts";
 import type { LogItem, ReadLogOptions } from "../../store/event-store.ts";
-import { readLogs } from "../../store/read-log.ts";
+import { frame } from "../../store/format/codec.ts";
+import { encodeEpoch, encodeEvents, encodeSent } from "../../store/format/encode.ts";
+import { readLogs } from "../../store/read/read-log.ts";
 import { createMemoryStream } from "./memory-stream.ts";
 
 const identity = new Uint8Array(16).fill(1);

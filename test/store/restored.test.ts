@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import type { Archive } from "../../store/archive.ts";
+import { followLog } from "../../store/chain/follow-log.ts";
 import type { StoreError } from "../../store/error.ts";
 import { appendWaitMs } from "../../store/limits.ts";
-import { followLog } from "../../store/log-reader.ts";
 import type { Position } from "../../store/position.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createStreamIndex, type StreamIndex } from "../../store/stream-index.ts";
+import { createStreamIndex, type StreamIndex } from "../../store/owner/stream-index.ts";
 
 const fresh = { last: -1, complete: true };
 

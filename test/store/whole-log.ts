@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import type { Log } from "../../mesh/log.ts";
-import { kinds } from "../../store/batch.ts";
-import { createChain } from "../../store/chain.ts";
+import { createChain } from "../../store/chain/chain.ts";
+import { kinds } from "../../store/format/batch.ts";
 
 export interface WholeLog {
   readonly events: readonly {

@@ -1,0 +1,100 @@
+import type { Log } from "../../mesh/log.ts";
+import type { Archive, LogKey } from "../archive.ts";
+import { type DecodedBatch, fromEvents, wholeBatch } from "../chain/decoded-batch.ts";
+import { createProof } from "../chain/proof.ts";
+import { recordedEvents } from "../chain/recorded.ts";
+import { StoreError } from "../error.ts";
+import { readPageEvents } from "../limits.ts";
+import type { Position } from "../position.ts";
+import { type GivenPosition, messageAt, positionField } from "../read/given-positions.ts";
+
+/** Where a subscription begins in one log. */
+export interface Start {
+  /** What was seen before; a shard that is not named begins with its first event. */
+  readonly places: readonly Omit<Position, "log">[];
+  /** What is left of the batches that the places stand in. */
+  readonly rests: readonly DecodedBatch[];
+  /** Stream sequence below which there is nothing to read. */
+  readonly next: number;
+  /** Stream sequence of the log's last message. */
+  readonly stand: number;
+  /** Read before the log. */
+  readonly pages?: Pages;
+}
+
+/** Answers a page, and what comes behind it: more pages, or the log from `next` on. */
+type Pages = () => Promise<{ readonly batch: DecodedBatch; readonly pages?: Pages; readonly next?: number }>;
+
+/** Messages that are rather read and passed over than asked about. */
+const skippedMin = 256;
+
+/** Rejects with StoreError: "invalid" when the log has no such position, "unavailable" when that cannot be known. */
+export async function startAfter(
+  log: Log,
+  given: readonly GivenPosition[],
+  shards: ReadonlySet<number> | undefined,
+  stand: number,
+): Promise<Start> {
+  const relevant = given.filter(({ position }) => shards?.has(position.shard) ?? true);
+  const rests = await Promise.all(relevant.map((one) => restOf(log, one)));
+  const places = relevant.map(({ position: { shard, sequence, index } }) => ({ shard, sequence, index }));
+  const next = await nextOf(log, places, shards, stand);
+  return { places, rests: rests.filter((rest) => rest !== undefined), next, stand };
+}
+
+/** The events of one stream from a revision on: those that the archive has, then the log behind its checkpoint. */
+export function startAtRevision(
+  archive: Archive,
+  key: LogKey,
+  from: { readonly shard: number; readonly stream: string; readonly revision: number },
+  stand: number,
+): Start {
+  const { shard, stream } = from;
+  const pagesFrom =
+    (revision: number): Pages =>
+    async () => {
+      const { floor, events, more } = await archive.readStream(key, shard, stream, {
+        from: revision,
+        limit: readPageEvents,
+      });
+      const last = events.at(-1);
+      if (last !== undefined && (more === true || events.length === readPageEvents)) {
+        return { batch: fromEvents(last.position, events, [stream]), pages: pagesFrom(last.revision + 1) };
+      }
+      return { batch: fromEvents({ shard, sequence: floor, index: wholeBatch }, events, [stream]), next: floor + 1 };
+    };
+  return { places: [], rests: [], next: 1, stand, pages: pagesFrom(from.revision) };
+}
+
+/** What is left of the batch that a position stands in: the events behind it. */
+async function restOf(log: Log, { position, number }: GivenPosition): Promise<DecodedBatch | undefined> {
+  const { shard, sequence, index } = position;
+  const message = await messageAt(log, { position, number });
+  if (index === wholeBatch) return undefined;
+  const judged = await createProof(log).judge(message);
+  if ("stray" in judged) {
+    const text = "a position to resume from stands in no batch of the log";
+    throw new StoreError("invalid", text, { field: positionField(number) });
+  }
+  const place = { home: log.name.home, log: log.identity, shard, sequence };
+  const left = recordedEvents(judged.batch, place).slice(index + 1);
+  const streams = [...new Set(left.map((event) => event.stream))];
+  return fromEvents({ shard, sequence, index: wholeBatch }, left, streams);
+}
+
+/** The lowest message to read: a shard in which little happens must not make all the others be read again. */
+async function nextOf(
+  log: Log,
+  places: Start["places"],
+  shards: ReadonlySet<number> | undefined,
+  stand: number,
+): Promise<number> {
+  const wanted = Array.from({ length: log.shards }, (_, shard) => shard).filter((shard) => shards?.has(shard) ?? true);
+  const after = wanted.map((shard) => places.find((place) => place.shard === shard)?.sequence ?? 0);
+  const lowest = Math.min(...after);
+  if (lowest === 0 || stand - lowest < skippedMin) return lowest + 1;
+  const next = await Promise.all(
+    wanted.map(async (shard, at) => (await log.messageAfter(shard, after[at]!))?.sequence ?? stand + 1),
+  );
+  return Math.min(stand + 1, ...next);
+}
