@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { StoreError } from "../store/error.ts";
 import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-store.ts";
 import type { Store } from "../store/open.ts";
-import type { ShardState } from "../store/owner/owner.ts";
+import type { ShardState } from "../store/owner/shard.ts";
 import { limits } from "./limits.ts";
 
 /**

@@ -156,3 +156,10 @@ export const standTimeoutMs = 2_000;
 export const shardInfoTimeoutMs = 1_000;
 /** Subject, headers and bookkeeping of a stored message, about. */
 export const messageOverheadBytes = 300;
+
+/** Of the index of a shard. */
+export interface IndexLimits {
+  readonly eventsMax: number;
+  /** How long a generation of it lasts at the least. */
+  readonly rotateMs: number;
+}

@@ -1,19 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import type { Connection } from "../mesh/connection.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { serve } from "../mesh/requests.ts";
 import { appendSubject } from "../mesh/subjects.ts";
 import { createAppends } from "./appends.ts";
-import type { Archive, LogKey } from "./archive.ts";
+import type { LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
 import type { Durability, EventStore } from "./event-store.ts";
-import type { CodecName } from "./format/codec.ts";
 import { streamCategory } from "./ids.ts";
-import type { SubscriptionLimits } from "./limits.ts";
-import type { IndexLimits } from "./owner/owner.ts";
 import { createReads } from "./read/reads.ts";
 import { createRegions } from "./regions.ts";
 import { createForwardHandler } from "./shards/forward-handler.ts";
@@ -22,46 +18,8 @@ import { createLocalLog, type LocalLog } from "./shards/local-log.ts";
 import { createMembers } from "./shards/members.ts";
 import { createShardEnds } from "./shards/shard-ends.ts";
 import { createShardInfo } from "./shards/shard-info.ts";
+import type { StoreOptions } from "./store-options.ts";
 import { createSubscriptions } from "./subscribe/subscriptions.ts";
-
-/** One log of a tenant, as this region has it. */
-export interface StoreLog {
-  readonly name: string;
-  /** Stream categories that it takes. */
-  readonly categories: readonly string[];
-  /** True: it also takes every category that no log names. */
-  readonly rest: boolean;
-  readonly codec: CodecName;
-  /** This region's own log. */
-  readonly own: Log;
-  /** Another home's log as mirrored here; undefined while there is no mirror. */
-  mirror(home: string): Log | undefined;
-}
-
-export interface StoreOptions {
-  readonly tenant: string;
-  readonly region: string;
-  readonly regions: readonly { readonly name: string; readonly tag: string }[];
-  /** Home of a stream whose id and request name none. */
-  readonly defaultRegion: string;
-  readonly logs: readonly StoreLog[];
-  /** True (the default): claims shards and appends to them. False: sends every append to who does. */
-  readonly owns?: boolean;
-  /** With the rights of the store's role where it owns, else of the process's own. */
-  readonly connection: Connection;
-  readonly leases: Leases;
-  readonly archive: Archive;
-  /** True: the broker syncs every message to disk before it acknowledges. */
-  readonly fsync: boolean;
-  /** Name and version of this process, for epoch batches. */
-  readonly writer?: string;
-  /** Other than those of limits.ts. */
-  readonly subscriptions?: Partial<SubscriptionLimits>;
-  readonly index?: Partial<IndexLimits>;
-  readonly logger: Logger;
-  /** Aborted: everything stops at once. Disposing is the graceful way. */
-  readonly signal: AbortSignal;
-}
 
 export interface Store extends EventStore, AsyncDisposable {
   /** Nonce of this process, as leases and subjects name it. */

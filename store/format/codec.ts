@@ -1,13 +1,13 @@
 import { constants, crc32, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import snappy from "snappyjs";
 import { decodedBytesMax } from "../limits.ts";
+import type { CodecName } from "../store-options.ts";
 import { FormatError } from "./format-error.ts";
 import { uncompressBlock } from "./snappy-block.ts";
 
 /** The bytes around a batch: a 12-byte preamble, then the compressed body. store/FORMAT.md describes both. */
 
-export const codecs = { none: 0, snappy: 1, zstd: 2 } as const;
-export type CodecName = keyof typeof codecs;
+export const codecs = { none: 0, snappy: 1, zstd: 2 } as const satisfies Record<CodecName, number>;
 
 export const preambleBytes = 12;
 const magic = 0x4d42;

@@ -1,20 +1,18 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../../mesh/clock.ts";
 import { StoreError } from "../error.ts";
-import type { AppendOutcome, Durability } from "../event-store.ts";
 import * as limits from "../limits.ts";
 import { refusalOf } from "./admission.ts";
-import type { AppendPart } from "./append-part.ts";
 import { createAppendQueue } from "./append-queue.ts";
-import { type Claimed, type ClaimOptions, claim } from "./claim.ts";
+import { type Claimed, claim } from "./claim.ts";
 import { backoffMs } from "./commit.ts";
 import { createGroup } from "./group.ts";
 import { createLookUps } from "./look-ups.ts";
-import { movedAway } from "./moved-away.ts";
-import { expired, Pending, type PendingOptions, streamsOf } from "./pending.ts";
-import { publishGroup, type Session } from "./publish-group.ts";
-import { createStandings, type StandOptions } from "./standings.ts";
-import type { Indexed } from "./stream-index.ts";
+import { expired, Pending, stopping } from "./pending.ts";
+import { publishGroup } from "./publish-group.ts";
+import type { OwnerOptions, Session } from "./session.ts";
+import type { OwnerState, Shard } from "./shard.ts";
+import { createStandings } from "./standings.ts";
 
 /**
  * The one process that appends to a shard. Its states, and who moves it:
@@ -28,71 +26,10 @@ import type { Indexed } from "./stream-index.ts";
  * for. A claiming shard only queues. An owner decides, one group at a time with one publish in flight. The lease gives
  * liveness, the fence safety. OWNER.md has all of it, with what every failure leads to.
  */
-export type OwnerState = "follower" | "claiming" | "owner";
-
-export interface ShardOwner extends AsyncDisposable {
-  /** `pack` is called once it is admitted. Rejects with StoreError; answered within `limits.appendWaitMs` whatever happens. */
-  append(pack: () => readonly AppendPart[], options: PendingOptions): Promise<readonly AppendOutcome[]>;
-  /** Takes back what could not be handed over. */
-  takeBack(appends: readonly Pending[]): void;
-  /** The process that holds the lease, or is meant to, when it is another one. */
-  elsewhere(): string | undefined;
-  /** As owner: settles what is in flight and lets the shard go, for who is meant to own it. */
-  giveUp(): Promise<void>;
-  /** Called by who watches the leases: the shard's holder, or undefined when it is free. */
-  seen(holder: string | undefined): void;
-  /** What it takes for the time, milliseconds since 1970: as owner what its events are recorded with. */
-  nowMs(): number;
-  /** As owner: sequence of the shard's last batch. Undefined: this process cannot say. */
-  last(): number | undefined;
-  /** The same, once it is surely the owner; it claims the shard for it. Undefined: another process has it, or is meant to. */
-  stand(options: StandOptions): Promise<number | undefined>;
-  /** As owner: where the stream's events above `sequence` are. Undefined: the index does not know them all. */
-  above(sequence: number, stream: string): readonly Indexed[] | undefined;
-  queued(): { readonly appends: number; readonly bytes: number; readonly events: number };
-  status(): ShardState;
-}
-
-export interface ShardState {
-  readonly state: OwnerState | "elsewhere";
-  readonly epoch: number;
-  readonly last: number;
-  readonly indexed: number;
-  /** How many the index may hold. */
-  readonly indexedMax: number;
-  readonly queued: number;
-  readonly queuedBytes: number;
-  readonly lookUps: number;
-}
-
-/** Of the index of a shard. */
-export interface IndexLimits {
-  readonly eventsMax: number;
-  /** How long a generation of it lasts at the least. */
-  readonly rotateMs: number;
-}
-
-export interface OwnerOptions extends ClaimOptions {
-  /** Other than those of limits.ts. */
-  readonly index?: Partial<IndexLimits>;
-  readonly home: string;
-  readonly durability: Durability;
-  /** How full the log is, 0 to 1. */
-  readonly fill: () => number;
-  /** The broker stored a message of so many bytes. */
-  readonly onStored: (bytes: number) => void;
-  /** The broker refused a batch for want of room. */
-  readonly onFull: () => void;
-  /** The process that is meant to own the shard, when it is another one. */
-  readonly meant: () => string | undefined;
-  /** Takes appends whose shard another process owns, or is meant to. */
-  readonly handOver: (appends: readonly Pending[], holder: string) => void;
-}
-
 // long: one state machine, whose states share what they set and read
-export function createShardOwner(options: OwnerOptions): ShardOwner {
+export function createShardOwner(options: OwnerOptions): Shard {
   const { shard, key, archive, logger } = options;
-  const index: IndexLimits = { eventsMax: limits.indexedEventsMax, rotateMs: limits.rotateMs, ...options.index };
+  const index: limits.IndexLimits = { eventsMax: limits.indexedEventsMax, rotateMs: limits.rotateMs, ...options.index };
   const closing = new AbortController();
   const signal = AbortSignal.any([closing.signal, options.signal]);
   const queue = createAppendQueue();
@@ -343,9 +280,3 @@ export function createShardOwner(options: OwnerOptions): ShardOwner {
 
 /** Nothing is in flight: no batch of the shard is above the last one, unless this process has been replaced. */
 const aheadOf = ({ archived, last }: Session) => `the archive is at ${archived}, its own last batch at ${last}`;
-
-/** Of what was not yet decided: nothing of it was recorded. Who sent it here finds the next one. */
-function stopping(pending: Pending): StoreError {
-  if (pending.forwarded) return movedAway(streamsOf(pending.parts));
-  return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
-}

@@ -2,6 +2,7 @@ import { StoreError } from "../error.ts";
 import type { AppendOptions, AppendOutcome } from "../event-store.ts";
 import { appendWaitMs } from "../limits.ts";
 import type { AppendPart } from "./append-part.ts";
+import { movedAway } from "./moved-away.ts";
 
 export interface PendingOptions extends AppendOptions {
   /** True (the default): all its parts or none. False: each part for itself, one after the other. */
@@ -90,6 +91,12 @@ export function expired(pending: Pending, why = "it was not decided in time"): S
   const outcome = pending.underWay ? "whether it was recorded is not known" : "nothing was recorded";
   const text = `append to ${streamsOf(pending.parts)} waited ${Math.round(pending.waitMs)} ms in vain, ${why}: ${outcome}; repeat it with the same ids`;
   return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
+}
+
+/** The process stops, and had not decided it: nothing of it was recorded. Who sent it here finds the next one. */
+export function stopping(pending: Pending): StoreError {
+  if (pending.forwarded) return movedAway(streamsOf(pending.parts));
+  return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
 }
 
 /** Names an append in a message. */

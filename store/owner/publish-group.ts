@@ -1,4 +1,3 @@
-import type { Lease } from "../../mesh/lease.ts";
 import { StoreError } from "../error.ts";
 import type { AppendResult } from "../event-store.ts";
 import { frame } from "../format/codec.ts";
@@ -7,26 +6,8 @@ import { hintedTypesMax } from "../limits.ts";
 import { commit } from "./commit.ts";
 import type { Repeat } from "./decide.ts";
 import type { Accepted, Decided, Group } from "./group.ts";
-import type { OwnerOptions } from "./owner.ts";
 import type { Pending } from "./pending.ts";
-import type { ShardClock } from "./shard-clock.ts";
-import type { StreamIndex } from "./stream-index.ts";
-
-/** What an owner knows while it owns; thrown away as a whole when it steps down. */
-export interface Session {
-  readonly lease: Lease;
-  readonly epoch: number;
-  readonly index: StreamIndex;
-  readonly clock: ShardClock;
-  /** Sequence of the shard's last batch: the next fence. */
-  last: number;
-  /** Number of the last batch since the epoch batch. */
-  number: number;
-  /** Recorded time of the last event, microseconds; never goes back. */
-  timeUs: number;
-  /** Checkpoint of the archive, as last heard. */
-  archived: number;
-}
+import type { OwnerOptions, Session } from "./session.ts";
 
 export type GroupOutcome =
   | { readonly kind: "done" }

@@ -8,7 +8,7 @@ import type { RecordedEvent } from "../event-store.ts";
 import type { Batch } from "../format/batch.ts";
 import { decodeBatch } from "../format/decode.ts";
 import { recentBatchesMax, recentBytesMax } from "../limits.ts";
-import type { ShardOwner } from "../owner/owner.ts";
+import type { Shard } from "../owner/shard.ts";
 
 /** What of a shard lies above the archive's checkpoint, in this region's own log. */
 export interface Tail {
@@ -30,7 +30,7 @@ export interface TailPlace {
 
 export interface OwnLog {
   readonly log: Log;
-  owner(shard: number): Pick<ShardOwner, "above">;
+  owner(shard: number): Pick<Shard, "above">;
   /** See ShardEnds. */
   end(shard: number): Promise<number>;
 }

@@ -3,8 +3,8 @@ import type { Leases } from "../../mesh/lease.ts";
 import { StoreError } from "../error.ts";
 import { handOverRetryMs } from "../limits.ts";
 import { isMovedAway, movedAway } from "../owner/moved-away.ts";
-import type { ShardOwner } from "../owner/owner.ts";
 import { type Pending, streamsOf } from "../owner/pending.ts";
+import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
 /** Sends on what waits here for a shard that another process owns. */
@@ -18,7 +18,7 @@ export function createHandOver(options: {
   /** Called with a process that nobody answers for. */
   readonly unheard: (holder: string) => void;
   /** This process's part of the shard. */
-  readonly owner: () => ShardOwner;
+  readonly owner: () => Shard;
 }): (appends: readonly Pending[], holder: string) => void {
   const { forwarder, leases, leaseKey, shard, region, signal, unheard, owner } = options;
 

@@ -6,10 +6,11 @@ import type { Archive, LogKey } from "../archive.ts";
 import type { AppendRequest, AppendResult, Durability } from "../event-store.ts";
 import { hashShard, mintId, parseTag } from "../ids.ts";
 import * as limits from "../limits.ts";
-import type { StoreLog } from "../open.ts";
 import { type AppendPart, packPart } from "../owner/append-part.ts";
-import { createShardOwner, type IndexLimits, type ShardOwner } from "../owner/owner.ts";
+import { createShardOwner } from "../owner/owner.ts";
 import type { PendingOptions } from "../owner/pending.ts";
+import type { Shard } from "../owner/shard.ts";
+import type { StoreLog } from "../store-options.ts";
 import type { Forwarder } from "./forwarder.ts";
 import { createHandOver } from "./hand-over.ts";
 import type { Members } from "./members.ts";
@@ -21,7 +22,7 @@ export interface LocalLog extends StoreLog, AsyncDisposable {
   append(request: AppendRequest, options: PendingOptions): Promise<AppendResult>;
   /** The stream's part of an append, and its shard. Throws StoreError "invalid". */
   pack(request: AppendRequest): { readonly shard: number; readonly part: AppendPart };
-  shard(number: number): ShardOwner;
+  shard(number: number): Shard;
   mint(): string;
   /** A lease changed hands; keys of other logs are passed over. */
   seen(leaseKey: string, owner: string | undefined): void;
@@ -39,7 +40,7 @@ export interface LocalLogOptions extends StoreLog {
   readonly leases: Leases;
   readonly archive: Archive;
   readonly durability: Durability;
-  readonly index: Partial<IndexLimits>;
+  readonly index: Partial<limits.IndexLimits>;
   readonly writer: string;
   readonly forwarder: Forwarder;
   readonly members: Members;
@@ -53,7 +54,7 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
   const stream = logStream(own.name);
   const fill = options.owns ? watchFill(options) : unwatched;
 
-  const shards: ShardOwner[] = Array.from({ length: own.shards }, (_, shard) => {
+  const shards: Shard[] = Array.from({ length: own.shards }, (_, shard) => {
     if (!options.owns) return createShardSender({ region, shard, forwarder: options.forwarder });
     return createShardOwner({
       log: own,

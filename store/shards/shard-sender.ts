@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../error.ts";
 import * as limits from "../limits.ts";
-import type { ShardOwner } from "../owner/owner.ts";
 import { Pending } from "../owner/pending.ts";
+import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
 /**
@@ -17,7 +17,7 @@ export function createShardSender({
   region: string;
   shard: number;
   forwarder: Forwarder;
-}): ShardOwner {
+}): Shard {
   const closing = new AbortController();
   const underWay = new Map<Pending, Promise<void>>();
   const size = { appends: 0, bytes: 0, events: 0 };

@@ -4,13 +4,14 @@ import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import snappy from "snappyjs";
 import { kinds } from "../../store/format/batch.ts";
-import { type CodecName, codecs, frame, preambleBytes } from "../../store/format/codec.ts";
+import { codecs, frame, preambleBytes } from "../../store/format/codec.ts";
 import { decodeBatch, splitBatches } from "../../store/format/decode.ts";
 import { encodeEvents, encodeSent, type PackedEvent } from "../../store/format/encode.ts";
 import { FormatError, type FormatErrorCode } from "../../store/format/format-error.ts";
 import { decodeMeta, encodeMeta } from "../../store/format/meta.ts";
 import { WireWriter } from "../../store/format/wire.ts";
 import { EventBatchSchema } from "../../store/gen/meridian/log/v1/batch_pb.ts";
+import type { CodecName } from "../../store/store-options.ts";
 import vectors from "./vectors.json" with { type: "json" };
 
 const log = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");

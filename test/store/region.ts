@@ -6,10 +6,9 @@ import { type Logger, silent } from "../../mesh/logger.ts";
 import { ensureLog } from "../../mesh/streams.ts";
 import type { Archive } from "../../store/archive.ts";
 import type { NewEvent } from "../../store/event-store.ts";
-import type { CodecName } from "../../store/format/codec.ts";
-import type { SubscriptionLimits } from "../../store/limits.ts";
+import type { IndexLimits, SubscriptionLimits } from "../../store/limits.ts";
 import { openStore, type Store } from "../../store/open.ts";
-import type { IndexLimits } from "../../store/owner/owner.ts";
+import type { CodecName } from "../../store/store-options.ts";
 import { createMemoryArchive, type MemoryArchive } from "./memory-archive.ts";
 
 /** One region's event store on a real nats-server, opened as often as a test needs processes. */
