@@ -24,7 +24,7 @@ import { createStandings } from "./standings.ts";
  *
  * A follower answers nothing by itself: what waits is handed to the owner, or to who is meant to own the shard, or claimed
  * for. A claiming shard only queues. An owner decides, one group at a time with one publish in flight. The lease gives
- * liveness, the fence safety. OWNER.md has all of it, with what every failure leads to.
+ * liveness, the fence safety. store/OWNER.md has all of it, with what every failure leads to.
  */
 // long: one state machine, whose states share what they set and read
 export function createShardOwner(options: OwnerOptions): Shard {
