@@ -5,19 +5,17 @@ import { Pending } from "../owner/pending.ts";
 import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
+export interface ShardSenderOptions {
+  readonly region: string;
+  readonly shard: number;
+  readonly forwarder: Forwarder;
+}
+
 /**
  * A shard as a process sees it that owns none: an append goes to who holds the lease, or while nobody is known to, to
  * whichever owner of the region takes it. Nothing is known here of what the shard holds: readers ask the log.
  */
-export function createShardSender({
-  region,
-  shard,
-  forwarder,
-}: {
-  region: string;
-  shard: number;
-  forwarder: Forwarder;
-}): Shard {
+export function createShardSender({ region, shard, forwarder }: ShardSenderOptions): Shard {
   const closing = new AbortController();
   const underWay = new Map<Pending, Promise<void>>();
   const size = { appends: 0, bytes: 0, events: 0 };
