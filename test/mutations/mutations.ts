@@ -13,6 +13,7 @@ const appends = (name: string) => ({ file: "test/store/append.test.ts", name });
 const away = (name: string) => ({ file: "test/store/database-away.test.ts", name });
 const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
 const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
+const sick = (name: string) => ({ file: "test/store/sick-shard.test.ts", name });
 const processes = (name: string) => ({ file: "test/store/processes.test.ts", name });
 const cluster = (name: string) => ({ file: "test/store/cluster.test.ts", name });
 
@@ -214,6 +215,20 @@ export const mutations: readonly Mutation[] = [
     find: "else strayAlarm(options.logger, message, next.stray);",
     replace: "",
     test: faults("a stray publish into the log"),
+  },
+  {
+    name: "appends to all shards of another region wait in one line",
+    file: "store/shards/forwarder.ts",
+    find: "const key = `${subject} ${lane}`;",
+    replace: "const key = subject;",
+    test: sick("appends from another region to healthy shards"),
+  },
+  {
+    name: "each reader asks for itself where a shard without an owner ends",
+    file: "store/shards/shard-ends.ts",
+    find: "if (now === undefined) return start(name, question);",
+    replace: "if (now === undefined || now.next === undefined) return start(name, question);",
+    test: sick("where owners are asked, reads of healthy shards"),
   },
   {
     name: "who has let a shard go claims it back because appends are still sent there",
