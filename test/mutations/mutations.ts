@@ -219,8 +219,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "appends to all shards of another region wait in one line",
     file: "store/shards/forwarder.ts",
-    find: "const key = `${subject} ${lane}`;",
-    replace: "const key = subject;",
+    find: "let target = targets.get(key);",
+    replace: "let target = [...targets.values()].find((one) => one.subject === subject);",
     test: sick("appends from another region to healthy shards"),
   },
   {
