@@ -105,6 +105,11 @@ interface DriverQuery {
 function sendRows(stream: Writable, rows: Uint8Array): void {
   // An error of the server rejects the query as well; without a listener this one would end the process.
   stream.on("error", () => {});
+  // A stream that has ended well is destroyed too, and the driver then tells the server that the COPY failed: too late for its
+  // own, and in the middle of the next one where that has begun. After a COPY that was refused at its end, the driver ends
+  // the stream only when the connection's next statement is done: that would fail, and the one after it, for ever.
+  const destroy = stream._destroy.bind(stream);
+  stream._destroy = (error, callback) => (error === null ? callback(null) : destroy(error, callback));
   for (let at = 0; at < rows.length; at += limits.copyChunkBytes)
     stream.write(rows.subarray(at, at + limits.copyChunkBytes));
   stream.end();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { openConnection } from "../../projections/connection.ts";
+import { CopyRows } from "../../projections/copy-rows.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { createMemoryLog } from "./batches.ts";
@@ -37,6 +38,27 @@ test("a statement that the server refuses fails with its SQLSTATE, and the conne
   const error = await failure(db.query("select 1 / 0"));
   expect([error.code, error.details.sqlState]).toEqual(["statement", "22012"]);
   expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
+});
+
+test("a COPY that is refused at its very end spoils neither the next one on its connection nor those after it", async () => {
+  await using db = openDatabase({ url, logger: silent, connections: { writers: 1 } });
+  await db.write("create table copied (id int4 primary key deferrable initially deferred)");
+  const copy = (...ids: number[]) => {
+    const rows = new CopyRows(100);
+    for (const id of ids) {
+      rows.row(1);
+      rows.int4(id);
+    }
+    // As the archive is written: a statement, and the COPY behind it in the same transaction.
+    return db.copy("select 1 as one; copy copied (id) from stdin (format binary)", rows.done());
+  };
+  let id = 0;
+  for (let round = 0; round < 5; round++) {
+    const error = await failure(copy(++id, id));
+    expect(error.details.sqlState).toBe("23505");
+    for (let good = 0; good < 20; good++) await copy(++id);
+  }
+  expect(await db.query("select count(*)::int4 as count from copied")).toEqual([{ count: 100 }]);
 });
 
 test("a write that meets 40001 is repeated, and then done once", async () => {
