@@ -300,4 +300,11 @@ export const mutations: readonly Mutation[] = [
     replace: "  if (sequence >= 0) return;\n",
     test: restored("a projector whose checkpoint is of another history"),
   },
+  {
+    name: "the driver ends a COPY that was refused in the middle of the next one",
+    file: "projections/connection.ts",
+    find: "(error === null ? callback(null) : destroy(error, callback))",
+    replace: "destroy(error, callback)",
+    test: { file: "test/projections/database.test.ts", name: "a COPY that is refused at its very end" },
+  },
 ];
