@@ -62,11 +62,13 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
     });
   }
 
-  /** The shard at its home, as far as is known here: the regions of a tenant are made alike. */
+  /** The shard at its home, as far as is known here: the regions of a tenant are made alike. What is wrong with an id its home says. */
   function laneOf(stream: string): number {
-    const log = attempt(() => logOf(stream));
-    const shards = log instanceof StoreError ? 1 : log.own.shards;
-    return parseTag(stream, homes.tags, shards)?.shard ?? hashShard(stream, shards);
+    const lane = attempt(() => {
+      const { shards } = logOf(stream).own;
+      return parseTag(stream, homes.tags, shards)?.shard ?? hashShard(stream, shards);
+    });
+    return lane instanceof StoreError ? 0 : lane;
   }
 
   /** To another region: a process of it that stops says so, and another one takes the append. */
