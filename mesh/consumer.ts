@@ -14,7 +14,7 @@ export interface Delivery {
   readonly attempt: number;
   /**
    * Resolves when the server has noted it; a server that is killed may still forget the last ones. Rejects with MeshError
-   * when the server does not note it: it will be delivered again.
+   * when it is not known that the server has: it is delivered again, unless it was noted and only the answer was lost.
    */
   acknowledge(): Promise<void>;
   /** Still at work: the server waits another `ackWaitMs`. */

@@ -36,9 +36,10 @@ export const limits = {
   queueBytesMax: 4 << 20,
   /**
    * Least time between two writes of a shard, unless the queue is full: a statement costs the server about as much as
-   * thirty rows, so a busy shard gathers. An idle one writes at once. The archive waits less: reads rest on it.
+   * thirty rows, so a busy shard gathers. An idle one writes at once. Nobody waits for the archive: what is above it, a
+   * reader takes from the log.
    */
-  gatherMs: { archive: 10, orders: 100 },
+  gatherMs: 100,
   /** Migrations: how long a migrator holds the lease without renewing it, and how long the others wait in all. */
   migrationLeaseSeconds: 30,
   migrationWaitMs: 120_000,

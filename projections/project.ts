@@ -174,7 +174,7 @@ interface Shard {
 async function writeShard(state: State, at: Shard): Promise<void> {
   let lastMs = 0;
   while (!at.signal.aborted) {
-    await gather(at, state.writer.name, lastMs);
+    await gather(at, lastMs);
     let batches = await at.queue.take(at.signal);
     lastMs = monotonicMs();
     for (let attempt = 0; !at.signal.aborted; ) {
@@ -190,8 +190,8 @@ async function writeShard(state: State, at: Shard): Promise<void> {
   }
 }
 
-async function gather(at: Shard, projection: ProjectionWriter["name"], lastMs: number): Promise<void> {
-  const waitMs = lastMs + limits.gatherMs[projection] - monotonicMs();
+async function gather(at: Shard, lastMs: number): Promise<void> {
+  const waitMs = lastMs + limits.gatherMs - monotonicMs();
   if (waitMs > 0 && !at.queue.full()) await delay(waitMs, at.signal);
 }
 
