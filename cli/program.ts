@@ -55,7 +55,7 @@ function addProcesses(root: Command): void {
     .command("up")
     .description("run one process of a region until SIGTERM")
     .requiredOption("--config <file>", "the region's file, such as configs/us-east.toml")
-    .option("--roles <list>", "gateway,store,projector,payment,review: some of them (default: as the file says)")
+    .option("--roles <list>", "gateway,store,projector,payment,review,saga: some of them (default: as the file says)")
     .addHelpText("after", "\nServers and peers may start before it or after it, and may be restarted at any time.")
     .action(async (options) => (await import("./commands/up.ts")).runUp(options));
   root

@@ -4,7 +4,7 @@ import type { Connection } from "../mesh/connection.ts";
 import { leaseDefaults, openLeases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import { mirrorLag } from "../mesh/streams.ts";
-import { leaseBucket } from "../mesh/subjects.ts";
+import { leaseBucket, workers as workerNames } from "../mesh/subjects.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import manifest from "../package.json" with { type: "json" };
 import { createArchive } from "../projections/archive.ts";
@@ -74,7 +74,7 @@ export async function openTenant({
     storeRole && openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack);
   const store = opening && metrics.metered(tenant.name, await opening);
   let workers: Workers | undefined;
-  if (store !== undefined && does("payment", "review")) {
+  if (store !== undefined && does(...workerNames)) {
     workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
   }
   const services = store && {
@@ -106,7 +106,7 @@ type StoreRole = Extract<MeshRole, "store" | "gateway" | "worker">;
 function storeRoleOf(does: (...roles: Role[]) => boolean): StoreRole | undefined {
   if (does("store")) return "store";
   if (does("gateway")) return "gateway";
-  return does("payment", "review") ? "worker" : undefined;
+  return does(...workerNames) ? "worker" : undefined;
 }
 
 interface StorePlace {

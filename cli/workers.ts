@@ -1,7 +1,9 @@
 import type { Connection } from "../mesh/connection.ts";
+import { workers } from "../mesh/subjects.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { startPaymentWorker } from "../orders/workers/payment.ts";
 import { startReviewWorker } from "../orders/workers/review.ts";
+import { startSagaWorker } from "../orders/workers/saga.ts";
 import type { Worker } from "../orders/workers/worker.ts";
 import type { Store } from "../store/open.ts";
 import { logName, type Surroundings } from "./tenant-logs.ts";
@@ -10,7 +12,7 @@ export interface Workers extends AsyncDisposable {
   counts(): object;
 }
 
-const starters = { payment: startPaymentWorker, review: startReviewWorker } as const;
+const starters = { payment: startPaymentWorker, review: startReviewWorker, saga: startSagaWorker } as const;
 
 /** The workers of one tenant's orders that the process's roles name, on every shard of the region's own log. */
 export function startWorkers(around: Surroundings, connection: Connection, tenant: Tenant, store: Store): Workers {
@@ -18,7 +20,7 @@ export function startWorkers(around: Surroundings, connection: Connection, tenan
   const log =
     tenant.logs.find(({ categories }) => categories.includes("order")) ?? tenant.logs.find(({ rest }) => rest);
   const started = new Map<string, Worker>();
-  for (const role of ["payment", "review"] as const) {
+  for (const role of workers) {
     if (log === undefined || !config.roles.has(role)) continue;
     const worker = starters[role]({
       connection,

@@ -69,7 +69,7 @@ export const mirrorSubject = (target: string, stream: string): string => `mirror
 export const workerConsumer = (durable: string, shard: number): string => `${durable}_${shard}`;
 
 /** Workers that have durable consumers, by the names that they consume under. */
-export const workers = ["payment", "review"] as const;
+export const workers = ["payment", "review", "saga"] as const;
 
 /** The bucket of a region's leases. */
 export const leaseBucket = "leases";

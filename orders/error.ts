@@ -4,8 +4,10 @@ export type OrderErrorCode =
   | "money"
   /** An event's data is not what its type says: a stranger wrote it, or a reader is too old. */
   | "event"
-  /** A command that the order's state does not allow. */
+  /** A worker's command that the order's state does not allow: a fault. */
   | "state"
+  /** A person's command that the order's state does not allow. */
+  | "not-allowed"
   /** The payment provider answered something that is not an answer, or refused the question itself. */
   | "provider"
   /** The provider's ledger cannot be opened, read or written. */

@@ -22,23 +22,47 @@ export interface PaymentData {
   readonly reason?: string;
 }
 
-export interface DecisionData {
+/** Data of all other events. */
+interface DecisionData {
   readonly order_id?: string;
   readonly reason?: string;
+  /** The person, or the system, whose decision it was; absent: a rule's, or the saga's. */
+  readonly by?: string;
+  readonly carrier?: string;
+  readonly tracking?: string;
 }
+
+const paymentTypes = [
+  "order.payment-debited",
+  "order.payment-declined",
+  "order.payment-refunded",
+  "order.payment-voided",
+] as const;
+
+const decisionTypes = [
+  "order.review-requested",
+  "order.refund-requested",
+  "order.cancel-requested",
+  "order.approved",
+  "order.rejected",
+  "order.cancelled",
+  "order.shipped",
+  "order.delivered",
+] as const;
+
+export const orderEventTypes = ["order.created", ...paymentTypes, ...decisionTypes] as const;
+const known: ReadonlySet<string> = new Set(orderEventTypes);
 
 export type OrderEvent =
   /** `data` is undefined when the recorded bytes are no order. */
   | { readonly type: "order.created"; readonly data: OrderFacts | undefined }
-  | {
-      readonly type:
-        | "order.payment-debited"
-        | "order.payment-declined"
-        | "order.payment-refunded"
-        | "order.payment-voided";
-      readonly data: PaymentData;
-    }
-  | { readonly type: "order.approved" | "order.rejected"; readonly data: DecisionData };
+  | { readonly type: (typeof paymentTypes)[number]; readonly data: PaymentData }
+  | DecisionEvent;
+
+export interface DecisionEvent {
+  readonly type: (typeof decisionTypes)[number];
+  readonly data: DecisionData;
+}
 
 export type OrderEventType = OrderEvent["type"];
 
@@ -47,19 +71,11 @@ export function decodeOrderEvent(
   event: { readonly type: string; readonly data: Uint8Array },
   defaults: { readonly currency: string },
 ): OrderEvent | undefined {
-  switch (event.type) {
-    case "order.created":
-      return { type: event.type, data: factsOf(event.data, defaults.currency) };
-    case "order.payment-debited":
-    case "order.payment-declined":
-    case "order.payment-refunded":
-    case "order.payment-voided":
-    case "order.approved":
-    case "order.rejected":
-      return { type: event.type, data: textsOf(event.data) };
-    default:
-      return undefined;
-  }
+  if (!known.has(event.type)) return undefined;
+  const type = event.type as OrderEventType;
+  return type === "order.created"
+    ? { type, data: factsOf(event.data, defaults.currency) }
+    : { type, data: textsOf(event.data) };
 }
 
 /** A client may have appended anything: what we fail to read, whatever the reason, is no order, and holds up no other. */

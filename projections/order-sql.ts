@@ -35,6 +35,7 @@ export const ordersByCustomerAndStatus = page(
 /** Of each home, over all its generations here. `received` counts every order, whatever became of it. */
 export const summarizeOrders = `select l.home, count(o.order_id)::int8 as received,
   count(case when s.status = 'paid' then 1 end)::int8 as paid,
+  count(case when s.status = 'in-review' then 1 end)::int8 as in_review,
   count(case when s.status = 'approved' then 1 end)::int8 as approved,
   count(case when s.status = 'rejected' then 1 end)::int8 as rejected,
   coalesce(sum(o.amount), 0)::text as amount

@@ -1,37 +1,15 @@
-import { evolve, type OrderStatus } from "../orders/order.ts";
-import type { OrderEvent, OrderEventType } from "../orders/order-events.ts";
+import { life, type OrderStatus, statuses } from "../orders/life.ts";
+import { type OrderEventType, orderEventTypes } from "../orders/order-events.ts";
 
-/** Status of an order, by the status before: the order's own fold, tabled once. */
+/** Status of an order, by the status before: the table of an order's life, by event. */
 export type StatusMoves = Readonly<Record<OrderStatus, OrderStatus>>;
 
-// Records, so that a status or a type that `orders/` adds is a type error here.
-const everyStatus: Readonly<Record<OrderStatus, true>> = {
-  absent: true,
-  received: true,
-  paid: true,
-  refunding: true,
-  approved: true,
-  rejected: true,
-};
-const everyType: Readonly<Record<OrderEventType, true>> = {
-  "order.created": true,
-  "order.payment-debited": true,
-  "order.payment-declined": true,
-  "order.payment-refunded": true,
-  "order.payment-voided": true,
-  "order.approved": true,
-  "order.rejected": true,
-};
-
-const statuses = Object.keys(everyStatus) as OrderStatus[];
-
-/** A status depends on the one before and on the event's type, not on its data. */
-const moves = new Map<string, StatusMoves>(
-  (Object.keys(everyType) as OrderEventType[]).map((type) => [type, tabled((status) => after(status, type))]),
+const moves: ReadonlyMap<string, StatusMoves> = new Map(
+  orderEventTypes.map((type) => [type, tabled((status) => after(status, type))]),
 );
 
 function after(status: OrderStatus, type: OrderEventType): OrderStatus {
-  return evolve({ status, payment: { state: "unknown" } }, { type, data: {} } as OrderEvent).status;
+  return life[status].on[type] ?? status;
 }
 
 function tabled(next: (status: OrderStatus) => OrderStatus): StatusMoves {

@@ -9,6 +9,7 @@ export interface Summary {
   readonly received: number;
   /** Those that stand so now. */
   readonly paid: number;
+  readonly inReview: number;
   readonly approved: number;
   readonly rejected: number;
   /** Of all of them, exact; "0" where there is none. */
@@ -24,6 +25,7 @@ export async function readSummary(database: Database, tenant: string): Promise<R
       {
         received: Number(row.received),
         paid: Number(row.paid),
+        inReview: Number(row.in_review),
         approved: Number(row.approved),
         rejected: Number(row.rejected),
         amount: row.amount as string,

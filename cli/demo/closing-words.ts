@@ -13,12 +13,13 @@ export function summaryText(summary: Summary, findings: readonly string[]): stri
       index === 0 ? grouped(acknowledged) : "",
       home,
       grouped(figures.received),
+      grouped(figures.inReview),
       grouped(figures.approved),
       grouped(figures.rejected),
       grouped(figures.amount),
     ]),
   );
-  const head = ["database of", "acknowledged", "orders of", "received", "approved", "rejected", "amount"];
+  const head = ["database of", "acknowledged", "orders of", "received", "in review", "approved", "rejected", "amount"];
   const all = Object.values(summary.regions).reduce((sum, region) => sum + region.acknowledged, 0);
   const verdict =
     findings.length === 0

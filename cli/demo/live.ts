@@ -7,6 +7,7 @@ export interface RegionView {
   readonly name: string;
   readonly received: number;
   readonly paid: number;
+  readonly inReview: number;
   readonly approved: number;
   readonly rejected: number;
   readonly perSecond: number;
@@ -98,11 +99,12 @@ const count = (value: number | undefined) => (value === undefined ? "?" : groupe
 
 export function table(view: View): string {
   const names = view.regions.map((region) => region.name);
-  const head = ["region", "received", "paid", "approved", "rejected", "orders/s", "projection lag"];
+  const head = ["region", "received", "paid", "in review", "approved", "rejected", "orders/s", "projection lag"];
   const rows = view.regions.map((region) => [
     region.name,
     grouped(region.received),
     grouped(region.paid),
+    grouped(region.inReview),
     grouped(region.approved),
     grouped(region.rejected),
     grouped(Math.round(region.perSecond)),

@@ -3,6 +3,8 @@ import type { EventCounts, Summary as HomeFigures } from "../../projections/summ
 /** What one database says of one home region. */
 export interface HomeSummary {
   readonly received: number;
+  /** Wait for a person. */
+  readonly inReview: number;
   readonly approved: number;
   readonly rejected: number;
   /** Of all orders received, exact. */
@@ -65,6 +67,7 @@ function compare(ids: ReadonlySet<string>, stocks: ReadonlyMap<string, Stock>): 
 function homeSummary(figures: HomeFigures | undefined): HomeSummary {
   return {
     received: figures?.received ?? 0,
+    inReview: figures?.inReview ?? 0,
     approved: figures?.approved ?? 0,
     rejected: figures?.rejected ?? 0,
     amount: figures?.amount ?? "0.00",
@@ -86,10 +89,8 @@ export function broken(summary: Summary, stocks: ReadonlyMap<string, Stock>): st
         findings.push(`the databases of ${home} and ${name} differ about the orders of ${home}`);
       }
     }
-    if (own !== undefined && own.received !== own.approved + own.rejected) {
-      const open = own.received - own.approved - own.rejected;
-      findings.push(`${open} orders of ${home} are neither approved nor rejected`);
-    }
+    const open = own === undefined ? 0 : own.received - own.inReview - own.approved - own.rejected;
+    if (open !== 0) findings.push(`${open} orders of ${home} are neither approved, rejected nor in review`);
   }
   return findings;
 }

@@ -12,7 +12,8 @@ import type { Stock } from "./summary.ts";
 /** Home → status → orders. */
 type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-const ended: ReadonlySet<string> = new Set(["approved", "rejected"]);
+/** What waits for a person has gone as far as it goes by itself. */
+const ended: ReadonlySet<string> = new Set(["approved", "rejected", "in-review"]);
 
 /** Looks at the regions from outside: their databases, and what they say of themselves. */
 export interface Watch extends AsyncDisposable {
@@ -60,12 +61,13 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
       return names.map((name, index) => {
         const own = counts[index]?.[name] ?? {};
         const received = sum(Object.values(own));
-        const { approved = 0, rejected = 0, paid = 0 } = own;
+        const { approved = 0, rejected = 0, paid = 0, "in-review": inReview = 0 } = own;
         return {
           name,
           received,
-          // An order that is approved was paid before, and counts on; one that is rejected after all is taken out again.
-          paid: paid + approved,
+          // An order that came further was paid before, and counts on; one that is rejected after all is taken out again.
+          paid: paid + inReview + approved,
+          inReview,
           approved,
           rejected,
           perSecond: perSecond(name, received),

@@ -4,22 +4,24 @@ import { StoreError } from "../../store/error.ts";
 import type { EventStore, NewEvent } from "../../store/event-store.ts";
 import type { BatchEvent } from "../../store/format/batch.ts";
 import { derivedId } from "../../store/ids.ts";
+import { decide, type WorkerCommand } from "../decide.ts";
 import { OrderError } from "../error.ts";
-import { decide, type OrderCommand, type OrderIntent, type OrderState, react } from "../order.ts";
+import type { OrderState } from "../order.ts";
 import type { OrderEvent, OrderEventType } from "../order-events.ts";
 import { orderOfStream } from "../order-id.ts";
+import { type OrderIntent, react } from "../react.ts";
 import { limits } from "./limits.ts";
 import type { OrderCache } from "./order-cache.ts";
 
 /** What makes one worker different from another. */
 export interface Role {
   /** Names the durable consumer: never changes. */
-  readonly name: "payment" | "review";
+  readonly name: "payment" | "review" | "saga";
   /** Types of events that it looks at; the others only feed its fold. */
   readonly types: ReadonlySet<OrderEventType>;
   readonly intents: ReadonlySet<OrderIntent["kind"]>;
   /** Does what is outside (asking the provider) and says what is to be recorded. May be called again for the same intent. */
-  act(intent: OrderIntent, order: { readonly orderId: string; readonly state: OrderState }): Promise<OrderCommand>;
+  act(intent: OrderIntent, order: { readonly orderId: string; readonly state: OrderState }): Promise<WorkerCommand>;
 }
 
 export interface ActorOptions {

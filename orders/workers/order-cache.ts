@@ -1,6 +1,7 @@
 import { StoreError } from "../../store/error.ts";
 import type { EventStore } from "../../store/event-store.ts";
-import { absentOrder, evolve, isEnded, type OrderState } from "../order.ts";
+import { life } from "../life.ts";
+import { absentOrder, evolve, type OrderState } from "../order.ts";
 import { decodeOrderEvent } from "../order-events.ts";
 import { limits } from "./limits.ts";
 
@@ -50,7 +51,8 @@ export function createOrderCache({ store, home, currency, signal }: OrderCacheOp
   function keep(stream: string, order: FoldedOrder): void {
     // Set anew, so that the map's order is that of use, and its first key the one to let go.
     orders.delete(stream);
-    if (isEnded(order.state)) return;
+    // Who waits for a person may wait for days.
+    if (life[order.state.status].moves !== "worker") return;
     orders.set(stream, order);
     if (orders.size > limits.ordersCached) orders.delete(orders.keys().next().value!);
   }

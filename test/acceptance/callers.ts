@@ -77,7 +77,7 @@ export function createCallers(endpoints: Endpoints) {
   async function settled(): Promise<void> {
     const ended = async (region: Region) => {
       const orders = await listed("acme", region);
-      return orders.length > 60 && orders.every(({ status }) => status === "approved" || status === "rejected");
+      return orders.length > 60 && orders.every(({ status }) => ["approved", "rejected", "in-review"].includes(status));
     };
     for (const region of regions) await until(`acme's orders are ended in ${region}`, () => ended(region), 30_000);
   }

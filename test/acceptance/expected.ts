@@ -6,6 +6,7 @@ export interface ExpectedHome {
   readonly received: number;
   readonly approved: number;
   readonly rejected: number;
+  readonly inReview: number;
   readonly amount: string;
 }
 
@@ -21,29 +22,31 @@ const declinedPercent = 4;
 const bookkeeping = ["AMAZONFEE", "BANK CHARGES", "B", "D", "CRUK"];
 
 export function expectedHomes(lines: readonly string[]): Record<string, ExpectedHome> {
-  const homes: Record<string, { received: number; rejected: number; hundredths: bigint }> = {};
+  const homes: Record<string, { received: number; rejected: number; inReview: number; hundredths: bigint }> = {};
   for (const line of lines) {
     const order = JSON.parse(line) as FileOrder;
-    homes[order.region] ??= { received: 0, rejected: 0, hundredths: 0n };
+    homes[order.region] ??= { received: 0, rejected: 0, inReview: 0, hundredths: 0n };
     const home = homes[order.region]!;
     home.received += 1;
     home.hundredths += BigInt(order.amount.replace(".", ""));
     if (isRejected(order)) home.rejected += 1;
+    else if (isLarge(order)) home.inReview += 1;
   }
   return Object.fromEntries(
-    Object.entries(homes).map(([name, { received, rejected, hundredths }]) => [
+    Object.entries(homes).map(([name, { received, rejected, inReview, hundredths }]) => [
       name,
-      { received, rejected, approved: received - rejected, amount: decimal(hundredths) },
+      { received, rejected, inReview, approved: received - rejected - inReview, amount: decimal(hundredths) },
     ]),
   );
 }
 
 function isRejected(order: FileOrder): boolean {
   if (fnv1a(order.order_id) % 100 < declinedPercent) return true;
-  const large =
-    order.items.some((item) => item.quantity > 10_000) || BigInt(order.amount.replace(".", "")) > 2_000_000n;
-  return large || order.items.some((item) => bookkeeping.includes(item.product_code));
+  return order.items.some((item) => item.quantity > 10_000 || bookkeeping.includes(item.product_code));
 }
+
+/** Above 10,000.00. */
+const isLarge = (order: FileOrder) => BigInt(order.amount.replace(".", "")) > 1_000_000n;
 
 function fnv1a(text: string): number {
   let hash = 2_166_136_261n;

@@ -85,7 +85,7 @@ async function expectWholeStreams(database: Database, orders: number): Promise<v
         count(*) filter (where e.type = 'order.created') as created,
         count(*) filter (where e.type = 'order.payment-debited') as paid,
         count(*) filter (where e.type = 'order.payment-declined') as declined,
-        count(*) filter (where e.type in ('order.approved', 'order.rejected')) as ends
+        count(*) filter (where e.type in ('order.approved', 'order.rejected', 'order.review-requested')) as ends
       from events e join logs l on l.log = e.log where l.tenant = 'acme' group by e.log, e.stream) as each`);
   expect(streams).toEqual({ streams: orders, gaps: 0, doubled: 0, odd: 0 });
 }
@@ -136,7 +136,7 @@ test(
           `the archive of ${region} has all that ended`,
           async () => {
             const [row] = await archive.query(
-              "select count(*)::int4 as ends from events e join logs l on l.log = e.log where l.tenant = 'acme' and e.type in ('order.approved', 'order.rejected')",
+              "select count(*)::int4 as ends from events e join logs l on l.log = e.log where l.tenant = 'acme' and e.type in ('order.approved', 'order.rejected', 'order.review-requested')",
             );
             return row!.ends === lines.length;
           },

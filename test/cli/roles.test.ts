@@ -19,7 +19,7 @@ beforeAll(async () => {
   authorization = `Bearer ${await region.token("acme")}`;
   // The second one waits for the logs that the first one makes.
   [gateway, owner] = await Promise.all([
-    region.process("gateway", "payment", "review"),
+    region.process("gateway", "payment", "review", "saga"),
     region.process("store", "projector"),
   ]);
 }, 60_000);
@@ -44,7 +44,7 @@ async function statusOf(process: RunningProcess) {
   return status.tenants.acme!.shards.orders;
 }
 
-test("orders go through a process that owns nothing to approved or rejected", async () => {
+test("orders go through a process that owns nothing to its end", async () => {
   const lines = realOrders(400).filter((line) => (JSON.parse(line) as { region: string }).region === "us-east");
   const ids: string[] = [];
   const answers = await Promise.all(

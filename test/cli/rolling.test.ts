@@ -41,7 +41,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number 
 }
 
 async function up(): Promise<Up> {
-  const { file } = region.config("gateway", "store", "projector", "payment", "review");
+  const { file } = region.config("gateway", "store", "projector", "payment", "review", "saga");
   const child = spawn(process.execPath, [program, "up", "--config", file], { stdio: ["ignore", "ignore", "pipe"] });
   running.add(child);
   const lines: string[] = [];

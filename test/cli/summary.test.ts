@@ -5,6 +5,7 @@ import { broken, type Stock, summarize } from "../../cli/demo/summary.ts";
 const figures = (received: number, approved: number, amount: string) => ({
   received,
   approved,
+  inReview: 0,
   rejected: received - approved,
   paid: approved,
   amount,
@@ -29,8 +30,8 @@ test("a summary says for each region what was acknowledged and what its own data
   ]);
   const summary = summarize(31.249, acknowledged, stocks);
   const database = {
-    east: { received: 2, approved: 1, rejected: 1, amount: "30.00" },
-    west: { received: 1, approved: 1, rejected: 0, amount: "5.00" },
+    east: { received: 2, inReview: 0, approved: 1, rejected: 1, amount: "30.00" },
+    west: { received: 1, inReview: 0, approved: 1, rejected: 0, amount: "5.00" },
   };
   expect(summary).toEqual({
     seconds: 31.2,
@@ -65,7 +66,7 @@ test("databases that differ, orders without an end, and an empty run do not hold
     ["west", stock(["1", "2", "3"], open)],
   ]);
   expect(broken(summarize(1, acknowledged, unfinished), unfinished)).toEqual([
-    "1 orders of east are neither approved nor rejected",
+    "1 orders of east are neither approved, rejected nor in review",
   ]);
   const nothing = new Map([
     ["east", stock([])],
@@ -103,6 +104,7 @@ test("the live view shows every region, the lags between them, and a process tha
         name: "east",
         received: 1000,
         paid: 900,
+        inReview: 40,
         approved: 800,
         rejected: 50,
         perSecond: 99.6,
@@ -113,6 +115,7 @@ test("the live view shows every region, the lags between them, and a process tha
         name: "west",
         received: 234,
         paid: 1,
+        inReview: 0,
         approved: 0,
         rejected: 0,
         perSecond: 0,
@@ -126,8 +129,8 @@ test("the live view shows every region, the lags between them, and a process tha
     ],
   };
   const text = table(view);
-  expect(text).toMatch(/east\s+1,000\s+900\s+800\s+50\s+100\s+3\s+–\s+7/);
-  expect(text).toMatch(/west\s+234\s+1\s+0\s+0\s+0\s+\?\s+\?\s+–/);
+  expect(text).toMatch(/east\s+1,000\s+900\s+40\s+800\s+50\s+100\s+3\s+–\s+7/);
+  expect(text).toMatch(/west\s+234\s+1\s+0\s+0\s+0\s+0\s+\?\s+\?\s+–/);
   expect(text).toContain("postgres 18 restarting, restarted 2×");
   expect(line(view)).toContain("postgres restarting (restarts 2)");
   expect(line(view)).not.toContain("\n");

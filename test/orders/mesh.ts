@@ -7,6 +7,7 @@ import type { LedgerLine } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
+import { startSagaWorker } from "../../orders/workers/saga.ts";
 import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
 import type { EventStore } from "../../store/event-store.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
@@ -18,7 +19,8 @@ export interface Workshop extends AsyncDisposable {
   readonly region: TestRegion;
   readonly process: TestProcess;
   provider(): Promise<AsyncDisposable>;
-  worker(kind: "payment" | "review", options?: WorkOptions): Promise<StartedWorker>;
+  worker(kind: WorkerName, options?: WorkOptions): Promise<StartedWorker>;
+  workers(...kinds: readonly WorkerName[]): Promise<AsyncDisposable>;
   /** Records an order as the gateway does. */
   order(id: string, changes?: object): Promise<void>;
   /** Types of the order's events, without "order."; empty: none yet. */
@@ -39,6 +41,8 @@ export interface StartedWorker extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+const starters = { payment: startPaymentWorker, review: startReviewWorker, saga: startSagaWorker } as const;
+export type WorkerName = keyof typeof starters;
 const allShards = [0, 1, 2, 3];
 
 export async function openWorkshop(): Promise<Workshop> {
@@ -50,6 +54,39 @@ export async function openWorkshop(): Promise<Workshop> {
   const { store } = process;
   const connect = (name: string): Promise<Connection> =>
     openConnection({ servers: [nats.url], name, region: "us-east", logger: silent });
+
+  async function startOne(
+    kind: WorkerName,
+    { wrap, logger = silent, shards = allShards }: WorkOptions = {},
+  ): Promise<StartedWorker> {
+    const connection = await connect(kind);
+    const stop = new AbortController();
+    const kill = async () => {
+      await connection.wire.nc.close();
+      stop.abort();
+    };
+    const options: WorkerOptions = {
+      connection,
+      log: region.log.name,
+      shards,
+      store: wrap?.(store, kill) ?? store,
+      tenant: "acme",
+      region: "us-east",
+      currency: "GBP",
+      logger,
+      signal: stop.signal,
+      ackWaitMs: 1_000,
+    };
+    const worker = starters[kind](options);
+    return {
+      worker,
+      kill,
+      async [Symbol.asyncDispose]() {
+        await worker[Symbol.asyncDispose]();
+        await connection.close();
+      },
+    };
+  }
 
   return {
     nats,
@@ -66,34 +103,11 @@ export async function openWorkshop(): Promise<Workshop> {
         },
       };
     },
-    async worker(kind, { wrap, logger = silent, shards = allShards } = {}) {
-      const connection = await connect(kind);
-      const stop = new AbortController();
-      const kill = async () => {
-        await connection.wire.nc.close();
-        stop.abort();
-      };
-      const options: WorkerOptions = {
-        connection,
-        log: region.log.name,
-        shards,
-        store: wrap?.(store, kill) ?? store,
-        tenant: "acme",
-        region: "us-east",
-        currency: "GBP",
-        logger,
-        signal: stop.signal,
-        ackWaitMs: 1_000,
-      };
-      const worker = kind === "payment" ? startPaymentWorker(options) : startReviewWorker(options);
-      return {
-        worker,
-        kill,
-        async [Symbol.asyncDispose]() {
-          await worker[Symbol.asyncDispose]();
-          await connection.close();
-        },
-      };
+    worker: startOne,
+    async workers(...kinds) {
+      const stack = new AsyncDisposableStack();
+      for (const kind of kinds) stack.use(await startOne(kind));
+      return stack;
     },
     async order(id, changes = {}) {
       const item = { product_code: "85123A", name: "LANTERN", unit_price: "2.50", quantity: 2 };

@@ -1,9 +1,14 @@
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import { readFileSync } from "node:fs";
+import { decideCommand, type PersonCommand } from "../../orders/commands.ts";
+import { decide, type WorkerCommand } from "../../orders/decide.ts";
 import { OrderError } from "../../orders/error.ts";
-import { absentOrder, decide, evolve, isEnded, type OrderCommand, type OrderState, react } from "../../orders/order.ts";
-import type { OrderEvent, OrderFacts } from "../../orders/order-events.ts";
+import { isEnded, life, statuses } from "../../orders/life.ts";
+import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
+import { type OrderEvent, type OrderEventType, type OrderFacts, orderEventTypes } from "../../orders/order-events.ts";
 import type { PaymentAnswer } from "../../orders/payments.ts";
+import { react } from "../../orders/react.ts";
+import { document, withLife } from "./life-document.ts";
 
 const facts: OrderFacts = { amount: "5.00", currency: "GBP", quantityMax: 2, productCodes: ["85123A"] };
 const orderId = "17";
@@ -14,37 +19,19 @@ const answer = (outcome: PaymentAnswer["outcome"], reason?: string): PaymentAnsw
   reference: "r",
 });
 
-const created: OrderEvent = { type: "order.created", data: facts };
-const debited: OrderEvent = { type: "order.payment-debited", data: { key } };
-const declined: OrderEvent = { type: "order.payment-declined", data: { key } };
-const refunded: OrderEvent = { type: "order.payment-refunded", data: { key } };
-const voided: OrderEvent = { type: "order.payment-voided", data: { key } };
-const approved: OrderEvent = { type: "order.approved", data: {} };
-const rejected: OrderEvent = { type: "order.rejected", data: { reason: "amount-limit" } };
-const allEvents = [created, debited, declined, refunded, voided, approved, rejected];
-
-const recordCharge = (outcome: PaymentAnswer["outcome"], reason?: string): OrderCommand => ({
-  kind: "RecordCharge",
-  orderId,
-  key,
-  answer: answer(outcome, reason),
-});
-const approve: OrderCommand = { kind: "Approve", orderId };
-const rejectUnpaid: OrderCommand = { kind: "RejectUnpaid", orderId };
-const rejectRefunded: OrderCommand = {
-  kind: "RejectRefunded",
-  orderId,
-  key,
-  answer: answer("refunded"),
-  reason: "amount-limit",
-};
-
+/** An event by its type without "order."; with a key, of that charge. */
+function event(name: string, charge = key): OrderEvent {
+  const type = `order.${name}` as OrderEventType;
+  if (type === "order.created") return { type, data: facts };
+  return { type, data: name.startsWith("payment-") ? { key: charge } : { reason: name } } as OrderEvent;
+}
 const after = (...events: OrderEvent[]): OrderState => events.reduce(evolve, absentOrder);
+const story = (names: string): OrderEvent[] => (names === "" ? [] : names.split(" ").map((name) => event(name)));
 
-/** What a command leads to: the types of its events, or the code of its error. */
-function outcome(state: OrderState, command: OrderCommand): string {
+/** What is decided: the types of the events, or the code of the error. */
+function outcome(decided: () => readonly OrderEvent[]): string {
   try {
-    return decide(state, command)
+    return decided()
       .map(({ type }) => type.slice("order.".length))
       .join(" ");
   } catch (error) {
@@ -52,178 +39,261 @@ function outcome(state: OrderState, command: OrderCommand): string {
   }
 }
 
-const histories = {
-  absent: [],
-  received: [created],
-  declined: [created, declined],
-  voided: [created, voided],
-  paid: [created, debited],
-  refunding: [created, debited, refunded],
-  approved: [created, debited, approved],
-  rejected: [created, debited, refunded, rejected],
-  "rejected unpaid": [created, declined, rejected],
-} satisfies Record<string, OrderEvent[]>;
+const recordCharge = (outcome: PaymentAnswer["outcome"], reason?: string): WorkerCommand => ({
+  kind: "RecordCharge",
+  orderId,
+  key,
+  answer: answer(outcome, reason),
+});
+const settle = (outcome: PaymentAnswer["outcome"], reason?: string): WorkerCommand => ({
+  kind: "Settle",
+  orderId,
+  key,
+  answer: answer(outcome, reason),
+});
+const workers: Readonly<Record<string, WorkerCommand>> = {
+  charged: recordCharge("charged"),
+  declined: recordCharge("declined"),
+  blocked: recordCharge("refused", "voided"),
+  approve: { kind: "Approve", orderId },
+  ask: { kind: "RequestReview", orderId, reason: "amount-limit" },
+  refuse: { kind: "Refuse", orderId, reason: "not-a-sale" },
+  refunded: settle("refunded"),
+  voided: settle("voided"),
+  end: { kind: "End", orderId },
+};
+const person = (name: PersonCommand["name"]): PersonCommand => ({ name, orderId, by: "Ada" });
 
-/** One row a history, one column a command: the whole decider. */
+const commandNames = ["cancel", "approve", "reject", "ship", "deliver"] as const;
+
+/** Each history, and all that may be decided in it; what is not named leads to nothing. */
 const decisions: readonly [
-  history: keyof typeof histories,
-  charged: string,
-  declined: string,
-  approve: string,
-  refunded: string,
-  unpaid: string,
+  history: string,
+  workers: Readonly<Record<string, string>>,
+  persons: Readonly<Record<string, string>>,
 ][] = [
-  ["absent", "error state", "error state", "error state", "error state", "error state"],
-  ["received", "payment-debited", "payment-declined", "error state", "error state", "error state"],
-  ["declined", "", "", "error state", "error state", "rejected"],
-  ["voided", "", "", "error state", "error state", "rejected"],
-  ["paid", "", "", "approved", "payment-refunded rejected", "error state"],
-  ["refunding", "", "", "error state", "rejected", "error state"],
-  ["approved", "", "", "", "payment-refunded", "error state"],
-  ["rejected", "", "", "error state", "", ""],
-  ["rejected unpaid", "", "", "error state", "", ""],
+  [
+    "",
+    {
+      charged: "error state",
+      declined: "error state",
+      blocked: "error state",
+      refunded: "error state",
+      voided: "error state",
+      end: "error state",
+    },
+    {},
+  ],
+  [
+    "created",
+    {
+      charged: "payment-debited",
+      declined: "payment-declined",
+      blocked: "payment-voided",
+      refunded: "payment-refunded",
+      voided: "payment-voided",
+      end: "error state",
+    },
+    { cancel: "cancel-requested" },
+  ],
+  [
+    "created payment-declined",
+    { refunded: "rejected", voided: "rejected", end: "rejected" },
+    { cancel: "cancel-requested", reject: "" },
+  ],
+  [
+    "created payment-voided",
+    { refunded: "rejected", voided: "rejected", end: "rejected" },
+    { cancel: "cancel-requested", reject: "" },
+  ],
+  [
+    "created payment-debited",
+    {
+      approve: "approved",
+      ask: "review-requested",
+      refuse: "refund-requested",
+      refunded: "payment-refunded",
+      voided: "payment-voided",
+      end: "error state",
+    },
+    { cancel: "cancel-requested" },
+  ],
+  [
+    "created payment-debited review-requested",
+    { refunded: "payment-refunded", voided: "payment-voided", end: "error state" },
+    { cancel: "cancel-requested", approve: "approved", reject: "refund-requested" },
+  ],
+  [
+    "created payment-debited approved",
+    { refunded: "payment-refunded", voided: "payment-voided", end: "error state" },
+    { cancel: "cancel-requested", approve: "", ship: "shipped" },
+  ],
+  [
+    "created payment-debited approved shipped",
+    { refunded: "payment-refunded", voided: "payment-voided", end: "error state" },
+    { ship: "", deliver: "delivered" },
+  ],
+  [
+    "created payment-debited approved shipped delivered",
+    { refunded: "payment-refunded", voided: "payment-voided" },
+    { deliver: "" },
+  ],
+  [
+    "created cancel-requested",
+    {
+      charged: "payment-debited",
+      declined: "payment-declined",
+      blocked: "payment-voided",
+      refunded: "payment-refunded cancelled",
+      voided: "payment-voided cancelled",
+      end: "error state",
+    },
+    { cancel: "" },
+  ],
+  [
+    "created cancel-requested payment-declined",
+    { refunded: "cancelled", voided: "cancelled", end: "cancelled" },
+    { cancel: "" },
+  ],
+  [
+    "created payment-declined cancel-requested",
+    { refunded: "cancelled", voided: "cancelled", end: "cancelled" },
+    { cancel: "" },
+  ],
+  [
+    "created cancel-requested payment-debited",
+    { refunded: "payment-refunded cancelled", voided: "payment-voided cancelled", end: "error state" },
+    { cancel: "" },
+  ],
+  [
+    "created payment-debited refund-requested",
+    { refunded: "payment-refunded rejected", voided: "payment-voided rejected", end: "error state" },
+    { reject: "" },
+  ],
+  [
+    "created payment-debited cancel-requested",
+    { refunded: "payment-refunded cancelled", voided: "payment-voided cancelled", end: "error state" },
+    { cancel: "" },
+  ],
+  [
+    "created payment-debited approved payment-refunded",
+    { refunded: "rejected", voided: "rejected", end: "rejected" },
+    { reject: "" },
+  ],
+  [
+    "created payment-voided payment-debited",
+    { refunded: "refund-requested rejected", voided: "refund-requested rejected", end: "refund-requested rejected" },
+    { cancel: "cancel-requested", reject: "" },
+  ],
+  [
+    "created payment-declined payment-debited",
+    {
+      approve: "approved",
+      ask: "review-requested",
+      refuse: "refund-requested",
+      refunded: "payment-refunded",
+      voided: "payment-voided",
+      end: "error state",
+    },
+    { cancel: "cancel-requested" },
+  ],
+  ["created payment-debited refund-requested payment-refunded rejected", {}, { reject: "" }],
+  ["created payment-declined rejected", {}, { reject: "" }],
+  [
+    "created payment-declined rejected payment-debited",
+    { refunded: "payment-refunded", voided: "payment-voided" },
+    { reject: "" },
+  ],
+  ["created cancel-requested payment-voided cancelled", {}, { cancel: "" }],
 ];
-for (const [history, charged, no, yes, refund, unpaid] of decisions) {
-  test(`decide() of an order that is ${history} is as the table says`, () => {
-    const state = after(...histories[history]);
-    expect({
-      charged: outcome(state, recordCharge("charged")),
-      declined: outcome(state, recordCharge("declined")),
-      approve: outcome(state, approve),
-      refund: outcome(state, rejectRefunded),
-      unpaid: outcome(state, rejectUnpaid),
-    }).toEqual({ charged, declined: no, approve: yes, refund, unpaid });
+for (const [history, ofWorkers, ofPersons] of decisions) {
+  test(`what may be decided of an order with the events "${history}" is as the table says`, () => {
+    const state = after(...story(history));
+    const decided = Object.entries(workers).map(([name, command]) => [name, outcome(() => decide(state, command))]);
+    expect(Object.fromEntries(decided.filter(([, what]) => what !== ""))).toEqual(ofWorkers);
+    const asked = commandNames.map((name) => [name, outcome(() => decideCommand(state, person(name)))]);
+    expect(Object.fromEntries(asked.filter(([, what]) => what !== "error not-allowed"))).toEqual(ofPersons);
   });
 }
 
-test("evolve() gives every history its status", () => {
-  const statuses = Object.entries(histories).map(([name, events]) => [name, after(...events).status]);
-  expect(Object.fromEntries(statuses)).toEqual({
-    absent: "absent",
-    received: "received",
-    declined: "received",
-    voided: "received",
-    paid: "paid",
-    refunding: "refunding",
-    approved: "approved",
-    rejected: "rejected",
-    "rejected unpaid": "rejected",
-  });
+test("evolve() takes every event in every status, and moves as the table of the life says", () => {
+  for (const status of statuses) {
+    for (const type of orderEventTypes) {
+      const next = evolve({ status, payment: { state: "unknown" } }, event(type.slice("order.".length)));
+      expect([status, type, next.status]).toEqual([status, type, life[status].on[type] ?? status]);
+    }
+  }
 });
 
-test("evolve() takes payment-debited in every state, and does not forget the money", () => {
-  for (const [name, events] of Object.entries(histories)) {
-    const other: OrderEvent = { type: "order.payment-debited", data: { key: "another/charge" } };
-    expect([name, evolve(after(...events), other).payment]).toEqual([
-      name,
-      { state: "charged", key: "another/charge" },
-    ]);
+test("the table of the life is whole: every status can be reached, each but an end can be left, and an end never", () => {
+  const reached = new Set(["absent", ...statuses.flatMap((status) => Object.values(life[status].on))]);
+  expect([...reached].sort()).toEqual([...statuses].sort());
+  for (const status of statuses) {
+    expect([status, Object.keys(life[status].on).length > 0]).toEqual([status, !isEnded({ status })]);
+    for (const command of life[status].commands) {
+      const [decided] = decideCommand({ status, payment: { state: "charged" } }, person(command));
+      expect([status, command, life[status].on[decided!.type]]).not.toContain(undefined);
+    }
+  }
+});
+
+test("a person's command records who asked, why, and what came with it", () => {
+  const state = after(...story("created payment-debited approved"));
+  const command: PersonCommand = { name: "ship", orderId, by: "Ada", carrier: "Royal Mail", tracking: "AB1" };
+  const data = { order_id: orderId, by: "Ada", reason: undefined, carrier: "Royal Mail", tracking: "AB1" };
+  expect(decideCommand(state, command)).toEqual([{ type: "order.shipped", data }]);
+});
+
+test("a command that is not allowed says what is", () => {
+  const refused = (history: string, name: PersonCommand["name"]) => () =>
+    decideCommand(after(...story(history)), person(name));
+  expect(refused("created", "ship")).toThrow("cannot ship an order that is received: it allows cancel now");
+  expect(refused("created payment-debited review-requested", "ship")).toThrow(
+    "cannot ship an order that is in-review: it allows approve or reject or cancel now",
+  );
+  expect(refused("created payment-debited approved shipped", "cancel")).toThrow("it allows deliver now");
+  expect(refused("created payment-declined rejected", "cancel")).toThrow("it allows nothing now");
+  expect(new Set(statuses.flatMap((status) => life[status].commands))).toEqual(new Set(commandNames));
+});
+
+test("payment-debited is taken in every state, and the money is not forgotten", () => {
+  for (const [history] of decisions) {
+    const state = evolve(after(...story(history)), event("payment-debited", "another/charge"));
+    expect([history, state.payment]).toEqual([history, { state: "charged", key: "another/charge" }]);
   }
 });
 
 test("news of a charge that is refunded already does not make it a charge again", () => {
-  expect(after(created, refunded, debited).payment.state).toBe("refunded");
-  expect(after(created, voided, debited).payment.state).toBe("voided");
+  expect(after(...story("created payment-refunded payment-debited")).payment.state).toBe("refunded");
+  expect(after(...story("created payment-voided payment-debited")).payment.state).toBe("voided");
 });
 
-test("an answer that is neither charged nor declined is the provider's fault; a blocked key is a void", () => {
-  const state = after(created);
-  expect(outcome(state, recordCharge("refused", "key-reused"))).toBe("error provider");
-  expect(outcome(state, recordCharge("refused", "voided"))).toBe("payment-voided");
-  expect(outcome(after(created, debited), { ...rejectRefunded, answer: answer("refused", "not-charged") })).toBe(
-    "error provider",
-  );
-});
-
-test("a charge that the provider never made ends as voided and rejected, with the reason of the rejection", () => {
-  const command: OrderCommand = { ...rejectRefunded, answer: answer("voided") };
-  const paid = after(created, debited);
-  expect(outcome(paid, command)).toBe("payment-voided rejected");
-  const ended = decide(paid, command).reduce(evolve, paid);
-  expect(ended).toMatchObject({ status: "rejected", reason: "amount-limit", payment: { state: "voided", key } });
-  expect(outcome(after(created, debited, voided), command)).toBe("rejected");
+test("an answer that is neither charged nor declined is the provider's fault", () => {
+  const refused = (history: string, command: WorkerCommand) => outcome(() => decide(after(...story(history)), command));
+  expect(refused("created", recordCharge("refused", "key-reused"))).toBe("error provider");
+  expect(refused("created payment-debited refund-requested", settle("refused", "not-charged"))).toBe("error provider");
 });
 
 test("react() asks for what is next, and for nothing that is done", () => {
-  const intent = (type: string, ...events: OrderEvent[]) => react(after(...events), type)?.kind;
-  expect(intent("order.created", created)).toBe("charge");
-  expect(intent("order.created", created, debited)).toBeUndefined();
-  expect(intent("order.payment-debited", created, debited)).toBe("review");
-  expect(intent("order.payment-debited", created, debited, approved)).toBeUndefined();
-  expect(intent("order.payment-debited", created, declined, rejected, debited)).toBe("refund");
-  expect(intent("order.payment-declined", created, declined)).toBe("reject");
-  expect(intent("order.payment-declined", created, declined, rejected)).toBeUndefined();
-  expect(intent("order.created", { type: "order.created", data: undefined })).toBeUndefined();
+  const intent = (type: string, history: string) => react(after(...story(history)), `order.${type}`)?.kind;
+  expect(intent("created", "created")).toBe("charge");
+  expect(intent("created", "created payment-debited")).toBeUndefined();
+  expect(intent("created", "created cancel-requested")).toBeUndefined();
+  expect(intent("payment-debited", "created payment-debited")).toBe("review");
+  expect(intent("payment-debited", "created payment-debited review-requested")).toBeUndefined();
+  expect(intent("payment-debited", "created payment-debited approved")).toBeUndefined();
+  expect(intent("payment-debited", "created cancel-requested payment-debited")).toBe("settle");
+  expect(intent("payment-debited", "created payment-declined rejected payment-debited")).toBe("settle");
+  expect(intent("payment-declined", "created payment-declined")).toBe("end");
+  expect(intent("payment-declined", "created payment-declined rejected")).toBeUndefined();
+  expect(intent("cancel-requested", "created cancel-requested")).toBe("settle");
+  expect(intent("cancel-requested", "created payment-debited cancel-requested")).toBe("settle");
+  expect(intent("refund-requested", "created payment-debited refund-requested")).toBe("settle");
+  expect(intent("payment-refunded", "created payment-debited approved payment-refunded")).toBe("end");
+  expect(react(evolve(absentOrder, { type: "order.created", data: undefined }), "order.created")).toBeUndefined();
 });
 
-const anyCommand = fc.constantFrom<OrderCommand>(
-  recordCharge("charged"),
-  recordCharge("declined"),
-  recordCharge("refused", "voided"),
-  recordCharge("refused", "key-reused"),
-  approve,
-  rejectUnpaid,
-  rejectRefunded,
-  { ...rejectRefunded, answer: answer("voided") },
-  { ...rejectRefunded, answer: answer("refused", "not-charged") },
-);
-
-/** All that is recorded when commands come in any order and any number. */
-function record(commands: readonly OrderCommand[]): OrderEvent[] {
-  const history: OrderEvent[] = [created];
-  for (const command of commands) {
-    try {
-      history.push(...decide(after(...history), command));
-    } catch (error) {
-      expect(error).toBeInstanceOf(OrderError);
-    }
-  }
-  return history;
-}
-
-test("no sequence of commands charges twice, refunds twice, approves what is not paid, or ends an order twice", () => {
-  fc.assert(
-    fc.property(fc.array(anyCommand, { maxLength: 30 }), (commands) => {
-      const types = record(commands).map(({ type }) => type);
-      const count = (type: OrderEvent["type"]) => types.filter((one) => one === type).length;
-      expect(count("order.payment-debited")).toBeLessThanOrEqual(1);
-      expect(count("order.payment-refunded")).toBeLessThanOrEqual(count("order.payment-debited"));
-      expect(count("order.approved") + count("order.rejected")).toBeLessThanOrEqual(1);
-      const end = types.findIndex((type) => type === "order.approved" || type === "order.rejected");
-      const before = types.slice(0, end < 0 ? undefined : end);
-      if (count("order.approved") > 0) expect(before).toContain("order.payment-debited");
-      if (count("order.rejected") > 0) {
-        const known = ["order.payment-declined", "order.payment-voided", "order.payment-refunded"];
-        expect(before.some((type) => known.includes(type))).toBe(true);
-      }
-    }),
-    { numRuns: 2_000 },
-  );
-});
-
-test("every command decides the same after a repeat of itself: nothing", () => {
-  fc.assert(
-    fc.property(fc.array(anyCommand, { maxLength: 10 }), anyCommand, (commands, command) => {
-      const once = record([...commands, command]);
-      expect(record([...commands, command, command])).toEqual(once);
-    }),
-    { numRuns: 1_000 },
-  );
-});
-
-test("an order that ended never begins again, whatever strangers record", () => {
-  fc.assert(
-    fc.property(fc.array(fc.constantFrom(...allEvents), { maxLength: 20 }), (events) => {
-      let state = absentOrder;
-      for (const event of events) {
-        const next = evolve(state, event);
-        if (isEnded(state)) expect(next.status).toBe(state.status);
-        state = next;
-      }
-      if (state.status === "approved") {
-        expect(events).toContain(debited);
-      }
-    }),
-    { numRuns: 2_000 },
-  );
+test("the picture of the life in the README is that of the table", () => {
+  const readme = readFileSync(document, "utf8");
+  expect(withLife(readme)).toBe(readme);
 });

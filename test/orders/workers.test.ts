@@ -17,7 +17,7 @@ const insolvent = ids.filter(declines);
 
 const approved = ["created", "payment-debited", "approved"];
 const unpaid = ["created", "payment-declined", "rejected"];
-const refunded = ["created", "payment-debited", "payment-refunded", "rejected"];
+const refunded = ["created", "payment-debited", "refund-requested", "payment-refunded", "rejected"];
 const enormous = { items: [{ product_code: "1", name: "x", unit_price: "0.01", quantity: 20_000 }], amount: "200.00" };
 
 async function reaches(shop: Workshop, id: string, history: readonly string[]): Promise<void> {
@@ -47,8 +47,7 @@ async function expectLedger(shop: Workshop, expected: { charges: number; refunds
 test("payment and review carry every order to its end: approved, declined, or refunded and rejected", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
-  await using _payment = await shop.worker("payment");
-  await using _review = await shop.worker("review");
+  await using _workers = await shop.workers("payment", "review", "saga");
   const good = solvent.slice(0, 60);
   const large = solvent.slice(60, 65);
   const poor = insolvent.slice(0, 5);
@@ -65,8 +64,7 @@ test("payment and review carry every order to its end: approved, declined, or re
 test("an event names its cause, and keeps the correlation of the order's first", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
-  await using _payment = await shop.worker("payment");
-  await using _review = await shop.worker("review");
+  await using _workers = await shop.workers("payment", "review", "saga");
   const id = solvent[0]!;
   await shop.order(id);
   await reaches(shop, id, approved);
@@ -113,14 +111,14 @@ const crashes: readonly [sentence: string, wrap: NonNullable<WorkOptions["wrap"]
   ],
 ];
 
-for (const kind of ["payment", "review"] as const) {
+const all = ["payment", "review", "saga"] as const;
+for (const kind of all) {
   for (const [sentence, wrap] of crashes) {
     test(`the ${kind} worker that dies ${sentence} leaves nothing undone and nothing done twice`, async () => {
       await using shop = await openWorkshop();
       await using _provider = await shop.provider();
       const [id, poor, large] = [solvent[0]!, insolvent[0]!, solvent[1]!];
-      const other = kind === "payment" ? "review" : "payment";
-      await using _other = await shop.worker(other);
+      await using _others = await shop.workers(...all.filter((other) => other !== kind));
       {
         await using dying = await shop.worker(kind, { wrap });
         await Promise.all([shop.order(id), shop.order(poor), shop.order(large, enormous)]);
@@ -137,7 +135,7 @@ for (const kind of ["payment", "review"] as const) {
   test(`two ${kind} workers of the same shards at once do everything once`, async () => {
     await using shop = await openWorkshop();
     await using _provider = await shop.provider();
-    await using _other = await shop.worker(kind === "payment" ? "review" : "payment");
+    await using _others = await shop.workers(...all.filter((other) => other !== kind));
     await using _first = await shop.worker(kind);
     await using _second = await shop.worker(kind);
     const some = solvent.slice(0, 40);
@@ -147,10 +145,71 @@ for (const kind of ["payment", "review"] as const) {
   });
 }
 
+/** As the gateway records a person's wish, once its command was allowed. */
+async function cancel(shop: Workshop, id: string): Promise<void> {
+  const data = new TextEncoder().encode(JSON.stringify({ order_id: id, by: "Ada" }));
+  const event = { id: `cancel-${id}`, type: "order.cancel-requested", data };
+  await shop.process.store.append({ stream: `order-${id}`, expected: "stream-exists", events: [event] });
+}
+
+test("a cancelled order ends as cancelled, and its money is given back or can never be taken", async () => {
+  await using shop = await openWorkshop();
+  const [early, late, poor] = [solvent[0]!, solvent[1]!, insolvent[0]!];
+  await Promise.all([early, late, poor].map((id) => shop.order(id)));
+  for (const id of [early, poor]) await cancel(shop, id);
+  await using _provider = await shop.provider();
+  {
+    // Nobody has charged yet: the keys are blocked.
+    await using _saga = await shop.worker("saga");
+    for (const id of [early, poor]) {
+      await reaches(shop, id, ["created", "cancel-requested", "payment-voided", "cancelled"]);
+    }
+  }
+  await using _workers = await shop.workers("payment", "review");
+  await reaches(shop, late, approved);
+  await cancel(shop, late);
+  await using _saga = await shop.worker("saga");
+  await reaches(shop, late, [...approved, "cancel-requested", "payment-refunded", "cancelled"]);
+  for (const id of [early, poor]) expect(await shop.history(id)).toHaveLength(4);
+  await expectLedger(shop, { charges: 1, refunds: 1 });
+});
+
+test("orders that are cancelled while they are paid end with no money with us, whoever was first", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _workers = await shop.workers(...all);
+  const some = solvent.slice(0, 40);
+  await Promise.all(some.map((id) => shop.order(id)));
+  await Promise.all(some.map((id) => cancel(shop, id)));
+  await eventually(
+    "all are cancelled",
+    async () => (await Promise.all(some.map((id) => shop.history(id)))).every((types) => types.at(-1) === "cancelled"),
+    30_000,
+  );
+  const lines = await shop.ledger();
+  for (const id of some) {
+    const ofOrder = lines.filter((line) => line.order_id === id).map(({ outcome }) => outcome);
+    expect([id, ofOrder.filter((one) => one === "charged").length]).toEqual([
+      id,
+      ofOrder.filter((one) => one === "refunded").length,
+    ]);
+  }
+});
+
+test("an amount above the limit waits for a person, with its money", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _workers = await shop.workers(...all);
+  const item = { product_code: "1", name: "x", unit_price: "30000.00", quantity: 1 };
+  await shop.order(solvent[0]!, { items: [item], amount: "30000.00" });
+  await reaches(shop, solvent[0]!, ["created", "payment-debited", "review-requested"]);
+  await expectLedger(shop, { charges: 1, refunds: 0 });
+});
+
 test("without a provider no order ends; when it comes, all do", async () => {
   await using shop = await openWorkshop();
   await using payment = await shop.worker("payment");
-  await using _review = await shop.worker("review");
+  await using _others = await shop.workers("review", "saga");
   const some = solvent.slice(0, 5);
   await Promise.all(some.map((id) => shop.order(id)));
   await eventually("payment tries again", () => payment.worker.counts().retried >= 10);
@@ -163,8 +222,7 @@ test("without a provider no order ends; when it comes, all do", async () => {
 test("workers go on through SIGKILL of the nats-server", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
-  await using _payment = await shop.worker("payment");
-  await using _review = await shop.worker("review");
+  await using _workers = await shop.workers("payment", "review", "saga");
   const [before, after] = [solvent.slice(0, 30), solvent.slice(30, 40)];
   await Promise.all(before.map((id) => shop.order(id)));
   await shop.nats.restart();
@@ -202,7 +260,7 @@ test("a worker that starts in the middle of a log finds its place, and passes ov
   nc.publish(logSubject(name, shard), await batchOfAnotherLog(shop, foreign));
   await nc.flush();
   await using _payment = await shop.worker("payment", { logger });
-  await using _review = await shop.worker("review");
+  await using _others = await shop.workers("review", "saga");
   await reaches(shop, second, approved);
   await shop.order(third);
   for (const id of [first, third]) await reaches(shop, id, approved);
@@ -225,7 +283,7 @@ test("data that is no order, and streams that are none, are passed over", async 
   const warnings: string[] = [];
   const logger = { ...silent, warn: (_: object, message: string) => void warnings.push(message) };
   await using payment = await shop.worker("payment", { logger });
-  await using _review = await shop.worker("review");
+  await using _others = await shop.workers("review", "saga");
   await shop.order("nonsense", { amount: 5 });
   const event = { id: "1", type: "order.created", data: new TextEncoder().encode("{}") };
   await shop.process.store.append({ stream: "thing-1", expected: "no-stream", events: [event] });
@@ -240,7 +298,8 @@ test("data that is no order, and streams that are none, are passed over", async 
 test("an order that claims a charge the provider never made is rejected, and the key can never be charged", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
-  await using review = await shop.worker("review");
+  await using _review = await shop.worker("review");
+  await using saga = await shop.worker("saga");
   const keys = [
     "never-charged",
     "globex/us-east/a/payment/1",
@@ -253,9 +312,9 @@ test("an order that claims a charge the provider never made is rejected, and the
     await shop.process.store.append({ stream: `order-id-${at}`, expected: 0, events: [event] });
   }
   for (const at of keys.keys()) {
-    await reaches(shop, `id-${at}`, ["created", "payment-debited", "payment-voided", "rejected"]);
+    await reaches(shop, `id-${at}`, ["created", "payment-debited", "refund-requested", "payment-voided", "rejected"]);
   }
-  expect(review.worker.counts().putOff).toBe(0);
+  expect(saga.worker.counts().putOff).toBe(0);
   const lines = await shop.ledger();
   expect(lines.map(({ kind, key }) => [kind, key])).toEqual(
     [0, 1, 2, 3].map((at) => ["void", `acme/us-east/id-${at}/payment/1`]),

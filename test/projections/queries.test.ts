@@ -198,8 +198,8 @@ test("two databases that follow the same logs come to the same summary, exact to
       await projectAll(database, log, "archive");
     }
   }
-  const expected = { received: 50, paid: 10, approved: 40, rejected: 0, amount: "1227.25" };
-  const none = { received: 0, paid: 0, approved: 0, rejected: 0, amount: "0" };
+  const expected = { received: 50, paid: 10, inReview: 0, approved: 40, rejected: 0, amount: "1227.25" };
+  const none = { received: 0, paid: 0, inReview: 0, approved: 0, rejected: 0, amount: "0" };
   expect(await readSummary(db, "sums")).toEqual({ "ap-south": expected, "eu-west": none, "us-east": expected });
   expect(await readSummary(other, "sums")).toEqual({ "ap-south": expected, "us-east": expected });
   expect(await readStatusCounts(db, "sums")).toEqual({
