@@ -156,6 +156,8 @@ test("a shard that was let go for another process is not claimed back because ap
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   });
+  // While nobody asks the second one for them, the first one has only these to claim them back for.
+  await until(() => owned([first]).join() === "2", 10_000);
   const running = load("moving", new Set([second]), 6);
   await until(() => owned([first, second]).join() === "2,2", 10_000);
   stopped = true;
