@@ -6,7 +6,7 @@ export type OrderErrorCode =
   | "event"
   /** A worker's command that the order's state does not allow: a fault. */
   | "state"
-  /** A person's command that the order's state does not allow. */
+  /** A person's command, about an order or one of its parked steps, that its state does not allow. */
   | "not-allowed"
   /** The payment provider answered something that is not an answer, or refused the question itself. */
   | "provider"

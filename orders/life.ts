@@ -20,6 +20,10 @@ export type OrderStatus =
   | "rejected"
   | "cancelled";
 
+/** Who acts on an order by itself. */
+export const orderWorkers = ["payment", "review", "saga"] as const;
+export type OrderWorker = (typeof orderWorkers)[number];
+
 /** What a person or another system may ask of an order. */
 export type CommandName = "cancel" | "approve" | "reject" | "ship" | "deliver";
 

@@ -32,6 +32,17 @@ interface DecisionData {
   readonly tracking?: string;
 }
 
+/** Data of the events about a worker's step that could not be done; recorded with more, for people: attempts, errors. */
+interface StepData {
+  readonly order_id?: string;
+  readonly worker?: string;
+  /** Id and type of the event that the step answers. */
+  readonly event?: string;
+  readonly type?: string;
+  readonly reason?: string;
+  readonly by?: string;
+}
+
 const paymentTypes = [
   "order.payment-debited",
   "order.payment-declined",
@@ -50,18 +61,26 @@ const decisionTypes = [
   "order.delivered",
 ] as const;
 
-export const orderEventTypes = ["order.created", ...paymentTypes, ...decisionTypes] as const;
+const stepTypes = ["order.step-parked", "order.step-replayed", "order.step-dropped"] as const;
+
+export const orderEventTypes = ["order.created", ...paymentTypes, ...decisionTypes, ...stepTypes] as const;
 const known: ReadonlySet<string> = new Set(orderEventTypes);
 
 export type OrderEvent =
   /** `data` is undefined when the recorded bytes are no order. */
   | { readonly type: "order.created"; readonly data: OrderFacts | undefined }
   | { readonly type: (typeof paymentTypes)[number]; readonly data: PaymentData }
-  | DecisionEvent;
+  | DecisionEvent
+  | StepEvent;
 
 export interface DecisionEvent {
   readonly type: (typeof decisionTypes)[number];
   readonly data: DecisionData;
+}
+
+export interface StepEvent {
+  readonly type: (typeof stepTypes)[number];
+  readonly data: StepData;
 }
 
 export type OrderEventType = OrderEvent["type"];
@@ -88,7 +107,7 @@ function factsOf(data: Uint8Array, currency: string): OrderFacts | undefined {
 }
 
 /** What is known of payments and decisions is text; of a stranger's event only that is taken. */
-function textsOf(data: Uint8Array): PaymentData {
+export function textsOf(data: Uint8Array): PaymentData & DecisionData & StepData {
   const members = Object.entries(parseObject(data) ?? {});
   return Object.fromEntries(members.filter(([, value]) => typeof value === "string"));
 }

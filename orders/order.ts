@@ -1,5 +1,5 @@
-import { life, type OrderStatus } from "./life.ts";
-import type { OrderEvent, OrderFacts } from "./order-events.ts";
+import { life, type OrderStatus, type OrderWorker, orderWorkers } from "./life.ts";
+import type { OrderEvent, OrderFacts, StepEvent } from "./order-events.ts";
 
 /** "charged" and "refunded" are about the same charge: `key` says which, where the event does. */
 export interface Payment {
@@ -18,6 +18,15 @@ export interface OrderState {
   /** Decided, and not yet done or done; undefined while the order may still stand. */
   readonly ending?: Ending;
   /** Why it will be, or was, rejected or cancelled, or why a person looks at it. */
+  readonly reason?: string;
+  /** Steps that could not be done and wait for a person, by worker; what this worker would do later waits behind them. */
+  readonly parked?: Readonly<Partial<Record<OrderWorker, ParkedStep>>>;
+}
+
+export interface ParkedStep {
+  /** Id of the event that the step answers; a stranger's may lack it. */
+  readonly event?: string;
+  readonly type?: string;
   readonly reason?: string;
 }
 
@@ -53,7 +62,21 @@ export function evolve(before: OrderState, event: OrderEvent): OrderState {
     case "order.shipped":
     case "order.delivered":
       return state;
+    case "order.step-parked":
+    case "order.step-replayed":
+    case "order.step-dropped":
+      return { ...state, parked: stepped(before.parked, event) };
   }
+}
+
+function stepped(parked: OrderState["parked"], { type, data }: StepEvent): OrderState["parked"] {
+  const worker = orderWorkers.find((name) => name === data.worker);
+  if (worker === undefined) return parked;
+  const { [worker]: _, ...others } = parked ?? {};
+  if (type === "order.step-parked") {
+    return { ...others, [worker]: { event: data.event, type: data.type, reason: data.reason } };
+  }
+  return Object.keys(others).length === 0 ? undefined : others;
 }
 
 const endings = {

@@ -6,8 +6,9 @@ import type { BatchEvent } from "../../store/format/batch.ts";
 import { derivedId } from "../../store/ids.ts";
 import { decide, type WorkerCommand } from "../decide.ts";
 import { OrderError } from "../error.ts";
+import type { OrderWorker } from "../life.ts";
 import type { OrderState } from "../order.ts";
-import type { OrderEvent, OrderEventType } from "../order-events.ts";
+import { type OrderEvent, type OrderEventType, textsOf } from "../order-events.ts";
 import { orderOfStream } from "../order-id.ts";
 import { type OrderIntent, react } from "../react.ts";
 import { limits } from "./limits.ts";
@@ -16,7 +17,7 @@ import type { OrderCache } from "./order-cache.ts";
 /** What makes one worker different from another. */
 export interface Role {
   /** Names the durable consumer: never changes. */
-  readonly name: "payment" | "review" | "saga";
+  readonly name: OrderWorker;
   /** Types of events that it looks at; the others only feed its fold. */
   readonly types: ReadonlySet<OrderEventType>;
   readonly intents: ReadonlySet<OrderIntent["kind"]>;
@@ -38,6 +39,27 @@ export interface ActorOptions {
 
 export const isOrder = (stream: string): boolean => orderOfStream(stream) !== undefined;
 
+/** Why a step is set aside. */
+interface Failure {
+  /** The error and what caused it, outermost first. */
+  readonly errors: readonly string[];
+  /** Tries in the last delivery. */
+  readonly attempts: number;
+  readonly deliveries: number;
+}
+
+/** What the role is to do because of the event: nothing while a step of it waits for a person; at its replay, all that waited. */
+function intentOf(role: Role, state: OrderState, { type, data }: BatchEvent): OrderIntent | undefined {
+  if (state.parked?.[role.name] !== undefined) return undefined;
+  const replayed = type === "order.step-replayed";
+  if (replayed && textsOf(data).worker !== role.name) return undefined;
+  for (const one of replayed ? role.types : [type]) {
+    const intent = react(state, one);
+    if (intent !== undefined && role.intents.has(intent.kind)) return intent;
+  }
+  return undefined;
+}
+
 /**
  * Handles one event: fold, decide, call out, append. Twice, two at once, or a crash anywhere do nothing twice: the append
  * has an id derived from the event and the revision that the decision was made at. Rejects with the first thing that
@@ -46,10 +68,10 @@ export const isOrder = (stream: string): boolean => orderOfStream(stream) !== un
 export function createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal }: ActorOptions) {
   const encoder = new TextEncoder();
 
-  function toNewEvent(event: OrderEvent, cause: BatchEvent): NewEvent {
+  function toNewEvent(event: OrderEvent, cause: BatchEvent, purpose: string = event.type): NewEvent {
     const { stream, id, traceparent } = cause;
     return {
-      id: derivedId({ tenant, home: log.home, log: log.log, stream, event: id, purpose: event.type }),
+      id: derivedId({ tenant, home: log.home, log: log.log, stream, event: id, purpose }),
       type: event.type,
       // The same bytes each time: a repeat is known by its digest.
       data: encoder.encode(JSON.stringify(event.data)),
@@ -80,7 +102,7 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
     }
   }
 
-  return async function handle(event: BatchEvent): Promise<void> {
+  async function handle(event: BatchEvent): Promise<void> {
     const { stream, revision, type } = event;
     const orderId = orderOfStream(stream);
     if (orderId === undefined) return;
@@ -94,11 +116,30 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
           `${stream} was created with data that is no order`,
         );
       }
-      const intent = react(state, type);
-      if (intent === undefined || !role.intents.has(intent.kind)) return;
+      const intent = intentOf(role, state, event);
+      if (intent === undefined) return;
       const events = decide(state, await role.act(intent, { orderId, state }));
       if (events.length === 0 || (await append(events, event, expected))) return;
     }
     throw new OrderError("state", `${stream} changed ${limits.rounds} times while ${role.name} acted on its ${type}`);
-  };
+  }
+
+  /** Sets the step aside for a person: this event is done with, and what comes later to the order waits behind it. */
+  async function park(event: BatchEvent, failure: Failure): Promise<void> {
+    const { stream, id, type, traceparent } = event;
+    const about = { order_id: orderOfStream(stream), worker: role.name, event: id, type, reason: failure.errors[0] };
+    const data = { ...about, ...failure, traceparent };
+    // Two workers may park their steps for the same event.
+    const parked = toNewEvent({ type: "order.step-parked", data }, event, `parked by ${role.name}`);
+    // What is recorded of it differs from one try to the next: the first one stands.
+    const known = (error: unknown) => {
+      if (!(error instanceof StoreError && error.code === "already-exists")) throw error;
+    };
+    await store
+      .append({ stream, expected: "stream-exists", events: [parked], home: log.home }, { priority: "worker", signal })
+      .catch(known);
+    cache.forget(stream);
+  }
+
+  return { handle, park };
 }

@@ -21,6 +21,11 @@ export const limits = {
   tries: 20,
   retryFirstMs: 100,
   retryMaxMs: 5_000,
+  /** Deliveries of an event whose step fails with what may pass: about a quarter of an hour; then the step is parked. */
+  deliveries: 10,
+  /** Of a parked step: how many errors of a chain are recorded, and characters of each. */
+  errorsParked: 5,
+  errorParkedChars: 500,
   /** Rounds of "someone else wrote to this order first" without progress: more is a fault, not a race. */
   rounds: 8,
   /** What failed for good, or too often, is tried again after this long, with an alarm each time. */

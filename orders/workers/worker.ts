@@ -39,6 +39,8 @@ export interface WorkerCounts {
   /** Events done, those that need nothing included. */
   readonly done: number;
   readonly retried: number;
+  /** Steps that were set aside for a person. */
+  readonly parked: number;
   /** Batches put off after an event of theirs failed for good or too often. */
   readonly putOff: number;
   readonly strays: number;
@@ -56,7 +58,7 @@ export function startWorker(options: WorkerOptions, createRole: (signal: AbortSi
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const role = createRole(signal);
-  const counts = { done: 0, retried: 0, putOff: 0, strays: 0, noOrders: 0 };
+  const counts = { done: 0, retried: 0, parked: 0, putOff: 0, strays: 0, noOrders: 0 };
   const shared = createShared({ ...options, signal }, role, counts);
   const done = Promise.all(options.shards.map((shard) => workShard(shard, shared))).then(() => {});
   return {
@@ -76,10 +78,10 @@ function createShared(options: WorkerOptions, role: Role, counts: Counts) {
   const { log, store, currency, signal, logger, tenant } = options;
   const cache = createOrderCache({ store, home: log.home, currency, signal });
   const onNoOrder = () => void counts.noOrders++;
-  const handle = createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal });
+  const actor = createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal });
   const queues = createQueues(limits.ordersAtOnce);
   const fields = { worker: role.name, tenant, log: log.log, home: log.home };
-  return { ...options, role, counts, cache, handle, queues, fields, logger, ahead: createGauge() };
+  return { ...options, role, counts, cache, actor, queues, fields, logger, ahead: createGauge() };
 }
 
 type Shared = ReturnType<typeof createShared>;
@@ -134,7 +136,9 @@ async function workLog(log: Log, shard: number, trust: Trust, shared: Shared): P
       if (open.has(sequence)) continue;
       open.set(sequence, delivery);
       const batch = await take(delivery, trust, shared);
-      const work = (batch === undefined ? Promise.resolve<Outcome>("done") : handleBatch(batch, shared))
+      const work = (
+        batch === undefined ? Promise.resolve<Outcome>("done") : handleBatch(batch, delivery.attempt, shared)
+      )
         .then((outcome) => finish(delivery, outcome, trust, shared))
         .finally(() => {
           open.delete(sequence);
@@ -172,13 +176,15 @@ async function take(delivery: Delivery, trust: Trust, shared: Shared): Promise<B
 type Outcome = "done" | "away" | "failed";
 
 /** Never rejects. */
-async function handleBatch(batch: Batch, shared: Shared): Promise<Outcome> {
+async function handleBatch(batch: Batch, delivered: number, shared: Shared): Promise<Outcome> {
   const { role, queues, ahead } = shared;
-  const types: ReadonlySet<string> = role.types;
+  const types: ReadonlySet<string> = new Set([...role.types, "order.step-replayed"]);
   const events = batch.events.filter(({ stream, type }) => isOrder(stream) && types.has(type));
   ahead.add(events.length);
   const outcomes = await Promise.allSettled(
-    events.map((event) => queues.run(event.stream, () => handleEvent(event, shared)).finally(() => ahead.add(-1))),
+    events.map((event) =>
+      queues.run(event.stream, () => handleEvent(event, delivered, shared)).finally(() => ahead.add(-1)),
+    ),
   );
   shared.counts.done += outcomes.filter(({ status }) => status === "fulfilled").length;
   const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
@@ -186,22 +192,42 @@ async function handleBatch(batch: Batch, shared: Shared): Promise<Outcome> {
   return errors.every(isTransient) ? "away" : "failed";
 }
 
-async function handleEvent(event: BatchEvent, shared: Shared): Promise<void> {
+/** `delivered`: how often the event has been. */
+async function handleEvent(event: BatchEvent, delivered: number, shared: Shared): Promise<void> {
   const { signal, logger, fields, counts, role } = shared;
   const about = { ...fields, stream: event.stream, revision: event.revision, type: event.type };
   signal.throwIfAborted();
+  let attempts = 1;
   try {
     const onRetry = (error: unknown, attempt: number) => {
       counts.retried++;
+      attempts = attempt + 1;
       logger.debug({ ...about, error, attempt }, `${role.name} tries ${event.type} of ${event.stream} again`);
     };
-    await retry(() => shared.handle(event), { signal, onRetry });
+    await retry(() => shared.actor.handle(event), { signal, onRetry });
   } catch (error) {
     if (signal.aborted) throw error;
-    const text = `${role.name} could not handle ${event.type} of ${event.stream}; it is tried again later`;
-    logger.error({ ...about, alarm: "event-put-off", error }, text);
-    throw error;
+    const what = `${role.name} could not handle ${event.type} of ${event.stream}`;
+    // What may be done later by itself is given long; for the rest only a person or a new version can do something.
+    if (isTransient(error) && delivered < limits.deliveries) {
+      logger.error({ ...about, alarm: "event-put-off", error }, `${what}; it is tried again later`);
+      throw error;
+    }
+    await shared.actor.park(event, { errors: errorChain(error), attempts, deliveries: delivered });
+    counts.parked++;
+    logger.error({ ...about, alarm: "step-parked", error }, `${what}; the step waits for a person`);
   }
+}
+
+/** What went wrong, and what made it go wrong, outermost first; bounded, as it is recorded. */
+function errorChain(error: unknown): string[] {
+  const texts: string[] = [];
+  for (let one = error; one !== undefined && texts.length < limits.errorsParked; ) {
+    const text = one instanceof Error ? `${one.name}: ${one.message}` : String(one);
+    texts.push(text.slice(0, limits.errorParkedChars));
+    one = one instanceof Error ? one.cause : undefined;
+  }
+  return texts;
 }
 
 /** Acknowledged last. Never rejects: what is not acknowledged is delivered again. */

@@ -3,6 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
+import { serve } from "../../mesh/requests.ts";
+import { paymentSubject } from "../../mesh/subjects.ts";
+import type { OrderWorker } from "../../orders/life.ts";
+import { absentOrder, evolve } from "../../orders/order.ts";
+import { decodeOrderEvent } from "../../orders/order-events.ts";
+import { decideParking, type ParkingCommand } from "../../orders/parking.ts";
 import type { LedgerLine } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
@@ -19,12 +25,18 @@ export interface Workshop extends AsyncDisposable {
   readonly region: TestRegion;
   readonly process: TestProcess;
   provider(): Promise<AsyncDisposable>;
-  worker(kind: WorkerName, options?: WorkOptions): Promise<StartedWorker>;
-  workers(...kinds: readonly WorkerName[]): Promise<AsyncDisposable>;
+  /** In the place of a provider: answers every question with the text. */
+  answering(text: () => string): Promise<AsyncDisposable>;
+  /** As a person would; rejects with OrderError "not-allowed". */
+  decideParked(id: string, command: Pick<ParkingCommand, "name" | "worker">): Promise<void>;
+  worker(kind: OrderWorker, options?: WorkOptions): Promise<StartedWorker>;
+  workers(...kinds: readonly OrderWorker[]): Promise<AsyncDisposable>;
   /** Records an order as the gateway does. */
   order(id: string, changes?: object): Promise<void>;
   /** Types of the order's events, without "order."; empty: none yet. */
   history(id: string): Promise<string[]>;
+  /** The order's events, their data parsed. */
+  events(id: string): Promise<{ type: string; data: unknown }[]>;
   ledger(): Promise<LedgerLine[]>;
 }
 
@@ -42,7 +54,6 @@ export interface StartedWorker extends AsyncDisposable {
 }
 
 const starters = { payment: startPaymentWorker, review: startReviewWorker, saga: startSagaWorker } as const;
-export type WorkerName = keyof typeof starters;
 const allShards = [0, 1, 2, 3];
 
 export async function openWorkshop(): Promise<Workshop> {
@@ -56,7 +67,7 @@ export async function openWorkshop(): Promise<Workshop> {
     openConnection({ servers: [nats.url], name, region: "us-east", logger: silent });
 
   async function startOne(
-    kind: WorkerName,
+    kind: OrderWorker,
     { wrap, logger = silent, shards = allShards }: WorkOptions = {},
   ): Promise<StartedWorker> {
     const connection = await connect(kind);
@@ -120,6 +131,38 @@ export async function openWorkshop(): Promise<Workshop> {
       const types: string[] = [];
       for await (const { type } of store.readStream(`order-${id}`)) types.push(type.slice("order.".length));
       return types;
+    },
+    async events(id) {
+      const events: { type: string; data: unknown }[] = [];
+      for await (const { type, data } of store.readStream(`order-${id}`)) {
+        events.push({ type, data: JSON.parse(new TextDecoder().decode(data)) });
+      }
+      return events;
+    },
+    async answering(text) {
+      const connection = await connect("answering");
+      const service = serve(connection, paymentSubject("us-east"), {}, async () => new TextEncoder().encode(text()));
+      return {
+        async [Symbol.asyncDispose]() {
+          await service[Symbol.asyncDispose]();
+          await connection.close();
+        },
+      };
+    },
+    async decideParked(id, command) {
+      let state = absentOrder;
+      let revision = -1;
+      for await (const event of store.readStream(`order-${id}`)) {
+        const decoded = decodeOrderEvent(event, { currency: "GBP" });
+        if (decoded !== undefined) state = evolve(state, decoded);
+        revision = event.revision;
+      }
+      const events = decideParking(state, { ...command, orderId: id, by: "Ada" }).map(({ type, data }) => ({
+        id: crypto.randomUUID(),
+        type,
+        data: new TextEncoder().encode(JSON.stringify(data)),
+      }));
+      await store.append({ stream: `order-${id}`, expected: revision, events });
     },
     async ledger() {
       const text = await readFile(ledgerFile, "utf8").catch(() => "");
