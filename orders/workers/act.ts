@@ -65,6 +65,7 @@ function intentOf(role: Role, state: OrderState, { type, data }: BatchEvent): Or
  * has an id derived from the event and the revision that the decision was made at. Rejects with the first thing that
  * went wrong; trying again is always safe.
  */
+// long: handling and parking share what it appends with
 export function createActor({ role, tenant, log, store, cache, onNoOrder, logger, signal }: ActorOptions) {
   const encoder = new TextEncoder();
 

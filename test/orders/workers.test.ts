@@ -1,48 +1,16 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
+import { orderWorkers as all } from "../../orders/life.ts";
 import { declines } from "../../orders/workers/provider.ts";
 import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { openRegion } from "../store/region.ts";
+import { approved, enormous, expectLedger, insolvent, reaches, refunded, solvent, unpaid } from "./histories.ts";
 import { openWorkshop, type WorkOptions, type Workshop } from "./mesh.ts";
 
 setDefaultTimeout(60_000);
-
-/** Ids by what the provider's rule does with them. */
-const ids = Array.from({ length: 400 }, (_, n) => `o-${n}`);
-const solvent = ids.filter((id) => !declines(id));
-const insolvent = ids.filter(declines);
-
-const approved = ["created", "payment-debited", "approved"];
-const unpaid = ["created", "payment-declined", "rejected"];
-const refunded = ["created", "payment-debited", "refund-requested", "payment-refunded", "rejected"];
-const enormous = { items: [{ product_code: "1", name: "x", unit_price: "0.01", quantity: 20_000 }], amount: "200.00" };
-
-async function reaches(shop: Workshop, id: string, history: readonly string[]): Promise<void> {
-  let last: string[] = [];
-  try {
-    await eventually(
-      `${id} is ${history.at(-1)}`,
-      async () => {
-        last = await shop.history(id);
-        return last.length >= history.length;
-      },
-      30_000,
-    );
-  } finally {
-    expect([id, last]).toEqual([id, [...history]]);
-  }
-}
-
-/** In the ledger, each key was charged once, and refunded at most once. */
-async function expectLedger(shop: Workshop, expected: { charges: number; refunds: number }): Promise<void> {
-  const lines = await shop.ledger();
-  const keys = (kind: string) => lines.filter((line) => line.kind === kind).map((line) => line.key);
-  expect(new Set(keys("charge")).size).toBe(keys("charge").length);
-  expect({ charges: keys("charge").length, refunds: keys("refund").length }).toEqual(expected);
-}
 
 test("payment and review carry every order to its end: approved, declined, or refunded and rejected", async () => {
   await using shop = await openWorkshop();
@@ -111,7 +79,6 @@ const crashes: readonly [sentence: string, wrap: NonNullable<WorkOptions["wrap"]
   ],
 ];
 
-const all = ["payment", "review", "saga"] as const;
 for (const kind of all) {
   for (const [sentence, wrap] of crashes) {
     test(`the ${kind} worker that dies ${sentence} leaves nothing undone and nothing done twice`, async () => {
@@ -145,57 +112,6 @@ for (const kind of all) {
   });
 }
 
-/** As the gateway records a person's wish, once its command was allowed. */
-async function cancel(shop: Workshop, id: string): Promise<void> {
-  const data = new TextEncoder().encode(JSON.stringify({ order_id: id, by: "Ada" }));
-  const event = { id: `cancel-${id}`, type: "order.cancel-requested", data };
-  await shop.process.store.append({ stream: `order-${id}`, expected: "stream-exists", events: [event] });
-}
-
-test("a cancelled order ends as cancelled, and its money is given back or can never be taken", async () => {
-  await using shop = await openWorkshop();
-  const [early, late, poor] = [solvent[0]!, solvent[1]!, insolvent[0]!];
-  await Promise.all([early, late, poor].map((id) => shop.order(id)));
-  for (const id of [early, poor]) await cancel(shop, id);
-  await using _provider = await shop.provider();
-  {
-    // Nobody has charged yet: the keys are blocked.
-    await using _saga = await shop.worker("saga");
-    for (const id of [early, poor]) {
-      await reaches(shop, id, ["created", "cancel-requested", "payment-voided", "cancelled"]);
-    }
-  }
-  await using _workers = await shop.workers("payment", "review");
-  await reaches(shop, late, approved);
-  await cancel(shop, late);
-  await using _saga = await shop.worker("saga");
-  await reaches(shop, late, [...approved, "cancel-requested", "payment-refunded", "cancelled"]);
-  for (const id of [early, poor]) expect(await shop.history(id)).toHaveLength(4);
-  await expectLedger(shop, { charges: 1, refunds: 1 });
-});
-
-test("orders that are cancelled while they are paid end with no money with us, whoever was first", async () => {
-  await using shop = await openWorkshop();
-  await using _provider = await shop.provider();
-  await using _workers = await shop.workers(...all);
-  const some = solvent.slice(0, 40);
-  await Promise.all(some.map((id) => shop.order(id)));
-  await Promise.all(some.map((id) => cancel(shop, id)));
-  await eventually(
-    "all are cancelled",
-    async () => (await Promise.all(some.map((id) => shop.history(id)))).every((types) => types.at(-1) === "cancelled"),
-    30_000,
-  );
-  const lines = await shop.ledger();
-  for (const id of some) {
-    const ofOrder = lines.filter((line) => line.order_id === id).map(({ outcome }) => outcome);
-    expect([id, ofOrder.filter((one) => one === "charged").length]).toEqual([
-      id,
-      ofOrder.filter((one) => one === "refunded").length,
-    ]);
-  }
-});
-
 test("an amount above the limit waits for a person, with its money", async () => {
   await using shop = await openWorkshop();
   await using _provider = await shop.provider();
@@ -203,65 +119,6 @@ test("an amount above the limit waits for a person, with its money", async () =>
   const item = { product_code: "1", name: "x", unit_price: "30000.00", quantity: 1 };
   await shop.order(solvent[0]!, { items: [item], amount: "30000.00" });
   await reaches(shop, solvent[0]!, ["created", "payment-debited", "review-requested"]);
-  await expectLedger(shop, { charges: 1, refunds: 0 });
-});
-
-test("a step that cannot be done is parked: the rest goes on, what comes later to the order waits, and a replay does all of it", async () => {
-  await using shop = await openWorkshop();
-  await using payment = await shop.worker("payment");
-  await using _others = await shop.workers("review", "saga");
-  const [bad, good] = [solvent[0]!, solvent[1]!];
-  {
-    await using _nonsense = await shop.answering(() => "nonsense");
-    await shop.order(bad);
-    await reaches(shop, bad, ["created", "step-parked"]);
-    await cancel(shop, bad);
-    await reaches(shop, bad, ["created", "step-parked", "cancel-requested", "step-parked"]);
-  }
-  expect(payment.worker.counts()).toMatchObject({ parked: 1, putOff: 0 });
-  const parked = (await shop.events(bad)).filter(({ type }) => type === "order.step-parked");
-  const what = "OrderError: the payment provider answered 8 bytes that are no answer";
-  expect(parked.map(({ data }) => data)).toEqual([
-    {
-      ...{ order_id: bad, worker: "payment", event: `created-${bad}`, type: "order.created", reason: what },
-      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
-    },
-    {
-      ...{ order_id: bad, worker: "saga", event: `cancel-${bad}`, type: "order.cancel-requested", reason: what },
-      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
-    },
-  ]);
-  await using _provider = await shop.provider();
-  await shop.order(good);
-  await reaches(shop, good, approved);
-  expect(await shop.history(bad)).toHaveLength(4);
-  await shop.decideParked(bad, { name: "replay", worker: "saga" });
-  const cancelled = ["created", "step-parked", "cancel-requested", "step-parked", "step-replayed", "payment-voided"];
-  await reaches(shop, bad, [...cancelled, "cancelled"]);
-  // Too late for the charge: the replay finds nothing to do.
-  await shop.decideParked(bad, { name: "replay", worker: "payment" });
-  expect(shop.decideParked(bad, { name: "drop", worker: "payment" })).rejects.toThrow("none of this order waits");
-  await reaches(shop, bad, [...cancelled, "cancelled", "step-replayed"]);
-  await expectLedger(shop, { charges: 1, refunds: 0 });
-});
-
-test("a step that is replayed and fails again is parked again; one that is dropped is not done", async () => {
-  await using shop = await openWorkshop();
-  await using _workers = await shop.workers(...all);
-  const [again, never] = [solvent[0]!, solvent[1]!];
-  {
-    await using _nonsense = await shop.answering(() => "nonsense");
-    for (const id of [again, never]) await shop.order(id);
-    for (const id of [again, never]) await reaches(shop, id, ["created", "step-parked"]);
-    await shop.decideParked(again, { name: "replay", worker: "payment" });
-    await reaches(shop, again, ["created", "step-parked", "step-replayed", "step-parked"]);
-  }
-  await using _provider = await shop.provider();
-  await shop.decideParked(never, { name: "drop", worker: "payment" });
-  await shop.decideParked(again, { name: "replay", worker: "payment" });
-  const parkedTwice = ["created", "step-parked", "step-replayed", "step-parked", "step-replayed"];
-  await reaches(shop, again, [...parkedTwice, "payment-debited", "approved"]);
-  expect(await shop.history(never)).toEqual(["created", "step-parked", "step-dropped"]);
   await expectLedger(shop, { charges: 1, refunds: 0 });
 });
 

@@ -1,0 +1,65 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { orderWorkers as all } from "../../orders/life.ts";
+import { approved, cancel, expectLedger, reaches, solvent } from "./histories.ts";
+import { openWorkshop } from "./mesh.ts";
+
+setDefaultTimeout(60_000);
+
+test("a step that cannot be done is parked: the rest goes on, what comes later to the order waits, and a replay does all of it", async () => {
+  await using shop = await openWorkshop();
+  await using payment = await shop.worker("payment");
+  await using _others = await shop.workers("review", "saga");
+  const [bad, good] = [solvent[0]!, solvent[1]!];
+  {
+    await using _nonsense = await shop.answering(() => "nonsense");
+    await shop.order(bad);
+    await reaches(shop, bad, ["created", "step-parked"]);
+    await cancel(shop, bad);
+    await reaches(shop, bad, ["created", "step-parked", "cancel-requested", "step-parked"]);
+  }
+  expect(payment.worker.counts()).toMatchObject({ parked: 1, putOff: 0 });
+  const parked = (await shop.events(bad)).filter(({ type }) => type === "order.step-parked");
+  const what = "OrderError: the payment provider answered 8 bytes that are no answer";
+  expect(parked.map(({ data }) => data)).toEqual([
+    {
+      ...{ order_id: bad, worker: "payment", event: `created-${bad}`, type: "order.created", reason: what },
+      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
+    },
+    {
+      ...{ order_id: bad, worker: "saga", event: `cancel-${bad}`, type: "order.cancel-requested", reason: what },
+      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
+    },
+  ]);
+  await using _provider = await shop.provider();
+  await shop.order(good);
+  await reaches(shop, good, approved);
+  expect(await shop.history(bad)).toHaveLength(4);
+  await shop.decideParked(bad, { name: "replay", worker: "saga" });
+  const cancelled = ["created", "step-parked", "cancel-requested", "step-parked", "step-replayed", "payment-voided"];
+  await reaches(shop, bad, [...cancelled, "cancelled"]);
+  // Too late for the charge: the replay finds nothing to do.
+  await shop.decideParked(bad, { name: "replay", worker: "payment" });
+  expect(shop.decideParked(bad, { name: "drop", worker: "payment" })).rejects.toThrow("none of this order waits");
+  await reaches(shop, bad, [...cancelled, "cancelled", "step-replayed"]);
+  await expectLedger(shop, { charges: 1, refunds: 0 });
+});
+
+test("a step that is replayed and fails again is parked again; one that is dropped is not done", async () => {
+  await using shop = await openWorkshop();
+  await using _workers = await shop.workers(...all);
+  const [again, never] = [solvent[0]!, solvent[1]!];
+  {
+    await using _nonsense = await shop.answering(() => "nonsense");
+    for (const id of [again, never]) await shop.order(id);
+    for (const id of [again, never]) await reaches(shop, id, ["created", "step-parked"]);
+    await shop.decideParked(again, { name: "replay", worker: "payment" });
+    await reaches(shop, again, ["created", "step-parked", "step-replayed", "step-parked"]);
+  }
+  await using _provider = await shop.provider();
+  await shop.decideParked(never, { name: "drop", worker: "payment" });
+  await shop.decideParked(again, { name: "replay", worker: "payment" });
+  const parkedTwice = ["created", "step-parked", "step-replayed", "step-parked", "step-replayed"];
+  await reaches(shop, again, [...parkedTwice, "payment-debited", "approved"]);
+  expect(await shop.history(never)).toEqual(["created", "step-parked", "step-dropped"]);
+  await expectLedger(shop, { charges: 1, refunds: 0 });
+});
