@@ -16,8 +16,9 @@ export function startReviewWorker(options: WorkerOptions): Worker {
   return startWorker(options, (signal) => createReviewRole(options, signal));
 }
 
-function createReviewRole({ connection, region, tenant, log }: WorkerOptions, signal: AbortSignal): Role {
-  const ask = createProviderClient({ connection, region, signal });
+function createReviewRole(options: WorkerOptions, signal: AbortSignal): Role {
+  const { tenant, log } = options;
+  const ask = createProviderClient({ ...options, signal });
 
   async function refund(orderId: string, state: OrderState, facts: OrderFacts, reason: string): Promise<OrderCommand> {
     const order = { tenant, home: log.home, orderId };

@@ -1,11 +1,12 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
-import type { LedgerLine } from "../../orders/workers/ledger.ts";
+import { type LedgerLine, readLedger } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
+import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
 import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
 import type { EventStore } from "../../store/event-store.ts";
@@ -17,13 +18,13 @@ export interface Workshop extends AsyncDisposable {
   readonly nats: NatsServer;
   readonly region: TestRegion;
   readonly process: TestProcess;
-  provider(): Promise<AsyncDisposable>;
+  provider(plan?: FaultPlan): Promise<AsyncDisposable>;
   worker(kind: "payment" | "review", options?: WorkOptions): Promise<StartedWorker>;
   /** Records an order as the gateway does. */
   order(id: string, changes?: object): Promise<void>;
   /** Types of the order's events, without "order."; empty: none yet. */
   history(id: string): Promise<string[]>;
-  ledger(): Promise<LedgerLine[]>;
+  ledger(): Promise<readonly LedgerLine[]>;
 }
 
 export interface WorkOptions {
@@ -31,6 +32,7 @@ export interface WorkOptions {
   readonly wrap?: (store: EventStore, kill: () => Promise<void>) => EventStore;
   readonly logger?: Logger;
   readonly shards?: readonly number[];
+  readonly paymentTimeoutMs?: number;
 }
 
 export interface StartedWorker extends AsyncDisposable {
@@ -55,10 +57,10 @@ export async function openWorkshop(): Promise<Workshop> {
     nats,
     region,
     process,
-    async provider() {
+    async provider(plan) {
       const connection = await connect("provider");
-      const provider = await openProvider({ ledgerFile, logger: silent });
-      provider.serve("acme", connection);
+      const provider = await openProvider({ ledgerFile, version: "0.0.0", plan, logger: silent });
+      await provider.serve("acme", connection);
       return {
         async [Symbol.asyncDispose]() {
           await provider[Symbol.asyncDispose]();
@@ -66,7 +68,7 @@ export async function openWorkshop(): Promise<Workshop> {
         },
       };
     },
-    async worker(kind, { wrap, logger = silent, shards = allShards } = {}) {
+    async worker(kind, { wrap, logger = silent, shards = allShards, paymentTimeoutMs } = {}) {
       const connection = await connect(kind);
       const stop = new AbortController();
       const kill = async () => {
@@ -84,6 +86,7 @@ export async function openWorkshop(): Promise<Workshop> {
         logger,
         signal: stop.signal,
         ackWaitMs: 1_000,
+        paymentTimeoutMs,
       };
       const worker = kind === "payment" ? startPaymentWorker(options) : startReviewWorker(options);
       return {
@@ -107,13 +110,7 @@ export async function openWorkshop(): Promise<Workshop> {
       for await (const { type } of store.readStream(`order-${id}`)) types.push(type.slice("order.".length));
       return types;
     },
-    async ledger() {
-      const text = await readFile(ledgerFile, "utf8").catch(() => "");
-      return text
-        .split("\n")
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as LedgerLine);
-    },
+    ledger: () => readLedger(ledgerFile),
     async [Symbol.asyncDispose]() {
       await process[Symbol.asyncDispose]();
       await region[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
-import { declines } from "../../orders/workers/provider.ts";
+import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
@@ -12,8 +12,9 @@ setDefaultTimeout(60_000);
 
 /** Ids by what the provider's rule does with them. */
 const ids = Array.from({ length: 400 }, (_, n) => `o-${n}`);
-const solvent = ids.filter((id) => !declines(id));
-const insolvent = ids.filter(declines);
+const declined = (id: string) => declines(faultless, id);
+const solvent = ids.filter((id) => !declined(id));
+const insolvent = ids.filter(declined);
 
 const approved = ["created", "payment-debited", "approved"];
 const unpaid = ["created", "payment-declined", "rejected"];
@@ -277,7 +278,7 @@ test("batches that are put off keep no other from being worked on, however many 
   for (const stream of bad) await shop.order(stream.slice("order-".length));
   await using payment = await shop.worker("payment", { wrap });
   await using _review = await shop.worker("review");
-  const good = ofShard.slice(150).find((id) => !declines(id))!;
+  const good = ofShard.slice(150).find((id) => !declined(id))!;
   await shop.order(good);
   await reaches(shop, good, approved);
   expect(payment.worker.counts().putOff).toBeGreaterThanOrEqual(bad.size);
