@@ -59,7 +59,11 @@ export async function startService(
       logger.error({ service: name, subject, error }, `the service ${name} was stopped, and is started again`);
       await sleep(limits.serviceReopenMs, stop.signal);
       if (stop.signal.aborted || nc.isClosed()) return;
-      service = await open();
+      try {
+        service = await open();
+      } catch (cause) {
+        logger.error({ service: name, subject, error: cause }, `the service ${name} could not be started`);
+      }
       if (stop.signal.aborted) void service.stop();
     }
   }

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { connect, credsAuthenticator, type NatsConnection } from "nats";
+import type { Question } from "../../mesh/answering.ts";
 import { credentialsFile } from "../../mesh/keys.ts";
+import { silent } from "../../mesh/logger.ts";
 import { request } from "../../mesh/requests.ts";
 import type { Role } from "../../mesh/roles.ts";
 import { startService } from "../../mesh/service.ts";
@@ -103,6 +105,20 @@ test("a provider of any language may be found and answer, in its own region, and
   });
   const expected = [...published.map((subject) => `publish ${subject}`), ...heard.map((one) => `subscription ${one}`)];
   expect(refused.sort()).toEqual(expected.sort());
+});
+
+test("our own provider asks the server for nothing that it may not", async () => {
+  const warnings: string[] = [];
+  const note = (_: object, message: string) => void warnings.push(message);
+  await using provider = await mesh.connect("globex", "us-east", "payment", { ...silent, warn: note, error: note });
+  await using worker = await mesh.connect("globex", "us-east", "worker");
+  const { name, endpoint, queue } = paymentService;
+  const subject = paymentSubject("us-east");
+  const about = { version: "1.0.0", description: "for a test", metadata: {}, concurrency: 4 };
+  const echo = async (question: Question) => question.respond(question.data);
+  await using _ = await startService(provider, { name, endpoint, queue, subject, ...about }, echo);
+  expect(await request(worker, subject, bytes("x"), { timeoutMs: 2_000 })).toEqual(bytes("x"));
+  expect(warnings).toEqual([]);
 });
 
 test("of the answers to one question the server lets two through, and the asker takes the first", async () => {
