@@ -27,6 +27,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
     );
   addDemo(root);
   addProcesses(root);
+  addPayments(root);
   addMesh(root);
   addTools(root);
   return root;
@@ -59,18 +60,43 @@ function addProcesses(root: Command): void {
     .addHelpText("after", "\nServers and peers may start before it or after it, and may be restarted at any time.")
     .action(async (options) => (await import("./commands/up.ts")).runUp(options));
   root
+    .command("migrate")
+    .description("bring a region's database up to date, as `up` does at its start")
+    .requiredOption("--config <file>", "the region's file")
+    .action(async (options) => (await import("./commands/migrate.ts")).runMigrate(options));
+}
+
+function addPayments(root: Command): void {
+  root
     .command("payment-provider")
     .description("run the simulated payment provider of every region and tenant until SIGTERM")
     .requiredOption("--mesh <file>", "mesh.toml")
     .option("--credentials <dir>", "credentials that `meridian mesh keys` made (default: beside mesh.toml)")
     .requiredOption("--dir <dir>", "keep the ledger here")
     .option("--admin <host:port>", "serve /healthz and /readyz here")
+    .option("--seed <text>", "all that follows is repeated with the same seed", "")
+    .option("--decline <rate>", "of the orders, for ever (default: 4%)")
+    .option("--error <rate>", "answers an error, and nothing is done")
+    .option("--error-after <rate>", "answers an error although it is done")
+    .option("--lost <rate>", "is done, and never answered")
+    .option("--late <rate>", "is done, and answered when the asker has given up")
+    .option("--late-by <ms>", "how much later (default: 7000)")
+    .option("--double <rate>", "is done, and answered twice")
+    .option("--latency <ms>", "before it is done: 20, or drawn from 5-50 (default: 0)")
+    .addHelpText(
+      "after",
+      `
+A rate is 0.05 or 5%. Each answer meets one of the faults at most, drawn anew each time that its question is asked; every
+fifth time it is simply answered. orders/PAYMENTS.md is the contract that any other provider keeps too.`,
+    )
     .action(async (options) => (await import("./commands/payment-provider.ts")).runPaymentProvider(options));
   root
-    .command("migrate")
-    .description("bring a region's database up to date, as `up` does at its start")
-    .requiredOption("--config <file>", "the region's file")
-    .action(async (options) => (await import("./commands/migrate.ts")).runMigrate(options));
+    .command("payment-ledger")
+    .description("what the simulated provider's ledger adds up to, and whether anything in it is wrong")
+    .requiredOption("--dir <dir>", "where the provider keeps its ledger")
+    .option("--json", "as one JSON object, with every violation")
+    .addHelpText("after", "\nExit code 1: an order was charged twice, a refund has no charge, an amount differs, …")
+    .action(async (options) => (await import("./commands/payment-ledger.ts")).runPaymentLedger(options));
 }
 
 function addMesh(root: Command): void {

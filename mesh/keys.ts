@@ -127,10 +127,12 @@ function tenantLimits(mesh: Mesh, tenant: Tenant): NonNullable<Account["limits"]
 }
 
 function template(rights: Rights): Partial<UserPermissionsLimits> {
-  const { publish, forbidden, subscribe, connections } = rights;
+  const { publish, forbidden, subscribe, responses, connections } = rights;
   return {
     pub: { allow: [...publish], deny: [...forbidden] },
     sub: { allow: [...subscribe] },
+    // In nanoseconds. With it, an empty list of what may be published means nothing; without, it would mean everything.
+    ...(responses && { resp: { max: responses.messagesMax, ttl: responses.ageMsMax * 1_000_000 } }),
     subs: -1,
     data: -1,
     payload: -1,

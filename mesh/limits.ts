@@ -66,6 +66,13 @@ export const unreadDelayMs = 20;
 export const serveConcurrency = 64;
 export const serveWaitingMax = 1_024;
 
+/** A service whose subscription the server refused asks for it again after this: its rights may have been mended. */
+export const serviceReopenMs = 5_000;
+/** Answers to one question that a payment provider may give: a second one does no harm, more are a fault. */
+export const paymentAnswersMax = 2;
+/** The oldest question that it may answer: above the latest answer that the simulated one can give. */
+export const paymentAnswerMsMax = 90_000;
+
 /** A lease key's name: it becomes a subject token. */
 export const leaseKeyLengthMax = 128;
 /** Leases of a whole region: 16,000 shards of 256 bytes. */

@@ -51,15 +51,12 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
     }
     return found;
   };
-  nc.subscribe(`${inbox}*`, {
-    callback: (error, message) => {
-      if (error) return; // the server refuses this inbox: every request runs into its timeout
-      const found = take(message.subject.slice(inbox.length));
-      if (found === undefined) return;
-      if (!isNobody(message)) found.resolve(message);
-      else found.reject(new MeshError("no-responders", `nobody listens on ${found.subject}`));
-    },
-  });
+  let listening = false;
+  /** With the first request: who asks for nothing needs no right to listen. */
+  function listen(): void {
+    if (!listening) subscribeTo(nc, inbox, take);
+    listening = true;
+  }
 
   function send(subject: string, data: Uint8Array, options: AskOptions): Promise<Msg> {
     return new Promise((resolve, reject) => {
@@ -76,6 +73,7 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
       options.signal?.addEventListener("abort", onAbort);
       waiting.set(token, { subject, resolve, reject, cancel });
       try {
+        listen();
         nc.publish(subject, data, { reply: inbox + token, headers: options.headers });
       } catch (error) {
         fail(publishError(subject, data.length, error));
@@ -106,6 +104,18 @@ export function createReplies(nc: NatsConnection, prefix: string, link: Link): R
       }
     },
   };
+}
+
+function subscribeTo(nc: NatsConnection, inbox: string, take: (token: string) => Waiting | undefined): void {
+  nc.subscribe(`${inbox}*`, {
+    callback: (error, message) => {
+      if (error) return; // the server refuses this inbox: every request runs into its timeout
+      const found = take(message.subject.slice(inbox.length));
+      if (found === undefined) return;
+      if (!isNobody(message)) found.resolve(message);
+      else found.reject(new MeshError("no-responders", `nobody listens on ${found.subject}`));
+    },
+  });
 }
 
 /** The server's own answer where no one has subscribed. */

@@ -1,11 +1,9 @@
-import { headers as createHeaders, type Msg } from "nats";
+import { createAnswering } from "./answering.ts";
 import { sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
-
-/** The same header as NATS services use, so that the `nats` command shows it. */
-const errorHeader = "Nats-Service-Error";
+import { serviceHeaders } from "./subjects.ts";
 
 /**
  * Asks a service. Rejects with MeshError: "no-responders" (surely not done), "timeout" (unknown), "refused" (the service
@@ -18,7 +16,7 @@ export async function request(
   options: { timeoutMs: number; signal?: AbortSignal },
 ): Promise<Uint8Array> {
   const answer = await c.wire.ask(subject, data, options);
-  const error = answer.headers?.get(errorHeader) ?? "";
+  const error = answer.headers?.get(serviceHeaders.error) ?? "";
   if (error !== "") throw new MeshError("refused", `${subject}: ${error}`);
   return answer.data;
 }
@@ -35,38 +33,12 @@ export function serve(
 ): AsyncDisposable {
   const { logger } = c.wire;
   const concurrency = options.concurrency ?? limits.serveConcurrency;
-  const waiting: Msg[] = [];
-  const running = new Set<Promise<void>>();
-
-  const refuse = (message: Msg, reason: string) => {
-    const headers = createHeaders();
-    headers.set(errorHeader, reason);
-    message.respond(undefined, { headers });
-  };
-  async function answer(message: Msg): Promise<void> {
-    try {
-      const result = await handler(message.data);
-      if (!c.wire.closed()) message.respond(result);
-    } catch (error) {
-      logger.error({ subject, error }, "a service failed");
-      if (!c.wire.closed()) refuse(message, "the service failed");
-    }
-  }
-  const start = (message: Msg) => {
-    const work = answer(message).then(() => {
-      running.delete(work);
-      const next = waiting.shift();
-      if (next !== undefined) start(next);
-    });
-    running.add(work);
-  };
+  const answering = createAnswering(c, subject, concurrency, async ({ data, respond }) => respond(await handler(data)));
   const subscription = c.wire.nc.subscribe(subject, {
     queue: options.queue,
     callback: (error, message) => {
       if (error) logger.error({ subject, error }, "NATS refused the subscription of a service");
-      else if (running.size < concurrency) start(message);
-      else if (waiting.length < limits.serveWaitingMax) waiting.push(message);
-      else refuse(message, "busy");
+      else answering.take(message);
     },
   });
   return {
@@ -74,7 +46,7 @@ export function serve(
       // Not unsubscribe(): a request that is on its way here would be dropped, and its sender wait for nothing.
       const drained = subscription.isClosed() ? undefined : subscription.drain().catch(() => {});
       if (c.connected()) await Promise.race([drained, sleep(limits.closeTimeoutMs)]);
-      while (running.size > 0) await Promise.all(running);
+      await answering.ended();
     },
   };
 }

@@ -6,6 +6,7 @@
  * there. So an observer of a tenant can disturb that tenant (never another one); it cannot append, because the owner
  * takes no batch for a request and the log's readers take no batch that does not stand in the chain.
  */
+import { paymentAnswerMsMax, paymentAnswersMax } from "./limits.ts";
 import {
   acknowledgements,
   anyInbox,
@@ -19,10 +20,13 @@ import {
   logStream,
   mirrorConsumer,
   mirrorSubject,
+  paymentService,
   paymentSubject,
   taggedRegion as R,
   replyPrefix,
   serverSubjects,
+  serviceDiscovery,
+  serviceQuestions,
   workerConsumer,
   workers,
 } from "./subjects.ts";
@@ -35,6 +39,8 @@ export interface Rights {
   readonly publish: readonly string[];
   readonly forbidden: readonly string[];
   readonly subscribe: readonly string[];
+  /** May answer what it was asked, wherever the answer is to go: so many messages, for so long. */
+  readonly responses?: { readonly messagesMax: number; readonly ageMsMax: number };
   /** Links between servers only, or clients only. */
   readonly connections: "STANDARD" | "LEAFNODE";
 }
@@ -70,7 +76,7 @@ export function rightsOf(role: Role, mesh: Mesh, tenant: Tenant): Rights {
     case "projector":
       return client(reading(streams), { forbidden: touching(durable) });
     case "payment":
-      return client([anyReplies], { subscribe: [paymentSubject(R)] });
+      return paymentProvider();
     case "observer":
       return observer(streams, durable);
     case "leaf":
@@ -143,6 +149,17 @@ function storing(tenant: Tenant, streams: readonly string[]): string[] {
   ];
 }
 
+/** Answers whoever asks, and says nothing of its own accord: it may be somebody else's program. */
+function paymentProvider(): Rights {
+  return {
+    publish: [],
+    forbidden: [],
+    subscribe: [paymentSubject(R), ...serviceDiscovery(paymentService.name)],
+    responses: { messagesMax: paymentAnswersMax, ageMsMax: paymentAnswerMsMax },
+    connections: "STANDARD",
+  };
+}
+
 /** For a person's tools, which take answers in inboxes of the usual name. */
 function observer(streams: readonly string[], durable: readonly string[]): Rights {
   const looking = [
@@ -151,7 +168,7 @@ function observer(streams: readonly string[], durable: readonly string[]): Right
     ...streams.flatMap((stream) => [api.consumerNames(R, stream), api.consumerList(R, stream)]),
   ];
   return {
-    publish: [...reading(streams), ...looking.map(localApi)],
+    publish: [...reading(streams), ...looking.map(localApi), ...serviceQuestions],
     forbidden: touching(durable),
     subscribe: [anyInbox],
     connections: "STANDARD",

@@ -33,6 +33,9 @@ export const shardEndSubject = (region: string, owner: string): string => `appen
 
 export const paymentSubject = (region: string): string => `payments.${region}.process`;
 
+/** The payment provider as a NATS service; any implementation of it has these names. */
+export const paymentService = { name: "payments", endpoint: "process", queue: "payment-provider" } as const;
+
 /** Where our own processes take answers: not under `_INBOX`, which a person's tools may listen on. */
 export const replyPrefix = (region: string): string => `_REPLY.${region}`;
 
@@ -80,7 +83,21 @@ export const leaseSubject = (bucket: string, key: string): string => `$KV.${buck
 export const leaseSubjects = (bucket: string): string => `$KV.${bucket}.>`;
 export const leaseKey = (bucket: string, subject: string): string => subject.slice(`$KV.${bucket}.`.length);
 
+/** Of an answer that is an error: as all NATS services have them, so that any client and the `nats` command show them. */
+export const serviceHeaders = { error: "Nats-Service-Error", errorCode: "Nats-Service-Error-Code" } as const;
+
 // Patterns for permissions only.
+
+const serviceVerbs = ["PING", "INFO", "STATS"];
+/** What asks for services: all of them, those of a name, one by its id. */
+export const serviceQuestions: readonly string[] = serviceVerbs.flatMap((verb) => [
+  `$SRV.${verb}`,
+  `$SRV.${verb}.*`,
+  `$SRV.${verb}.*.*`,
+]);
+/** Where a service of this name must listen to be found. */
+export const serviceDiscovery = (name: string): string[] =>
+  serviceVerbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.*`]);
 
 /** The role's region: the server puts in the tag of the user. */
 export const taggedRegion = "{{tag(region)}}";

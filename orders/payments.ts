@@ -59,7 +59,18 @@ export function isPaymentOf(key: string, order: Omit<PaymentKey, "attempt">): bo
 
 const encoder = new TextEncoder();
 const kinds: ReadonlySet<unknown> = new Set(["charge", "refund", "void"]);
-const outcomes: ReadonlySet<unknown> = new Set(["charged", "declined", "refunded", "voided", "refused"]);
+/** What each kind of request can be answered with; "refused" may be the answer to all. */
+const outcomesOf: Readonly<Record<PaymentRequest["kind"], readonly PaymentAnswer["outcome"][]>> = {
+  charge: ["charged", "declined", "refused"],
+  refund: ["refunded", "refused"],
+  void: ["voided", "refunded", "refused"],
+};
+const outcomes: ReadonlySet<unknown> = new Set(Object.values(outcomesOf).flat());
+
+/** False: the provider answered another question than this kind of one. */
+export function isAnswerTo({ outcome }: PaymentAnswer, kind: PaymentRequest["kind"]): boolean {
+  return outcomesOf[kind].includes(outcome);
+}
 
 export function encodePayment(message: PaymentRequest | PaymentAnswer): Uint8Array {
   return encoder.encode(JSON.stringify(message));

@@ -83,7 +83,7 @@ const subjectLiterals: Rule = ({ path, text }) => {
   if (path === "mesh/subjects.ts" || path.startsWith("test/")) return [];
   // Names of events ("order.created") have no part that is a region.
   const ours = /["'`](?:append|payments|orders|mirror)\.(?:\$\{|[a-z*>-]+[.*>"'`])[^"'`]*/g;
-  const servers = /["'`](?:\$(?:JS|JSC|KV|SYS)|_INBOX|_REPLY)\b[^"'`]*/g;
+  const servers = /["'`](?:\$(?:JS|JSC|KV|SRV|SYS)|_INBOX|_REPLY)\b[^"'`]*/g;
   const code = withoutComments(text);
   const hits = [...code.matchAll(ours), ...code.matchAll(servers)];
   return hits.map(([hit]) => `subject ${hit} belongs in mesh/subjects.ts`);

@@ -3,15 +3,19 @@ import { type Connection, openConnection } from "../../mesh/connection.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { type Region, readMesh, type Tenant } from "../../mesh/topology.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
+import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
+import manifest from "../../package.json" with { type: "json" };
 import { serveAdmin } from "../admin.ts";
 import { type Address, readText } from "../config.ts";
 import { CliError } from "../error.ts";
+import { type FaultWords, readFaultPlan } from "../fault-options.ts";
 import { keepTrying } from "../keep-trying.ts";
+import { ledgerFile } from "../ledger-file.ts";
 import { createLogger, type ProcessLogger } from "../logger.ts";
 import { guardRejections } from "../rejections.ts";
 import { type Opened, runUntilStopped } from "./up.ts";
 
-export interface ProviderWords {
+export interface ProviderWords extends FaultWords {
   readonly mesh: string;
   readonly credentials?: string;
   readonly dir: string;
@@ -19,16 +23,22 @@ export interface ProviderWords {
 }
 
 export async function runPaymentProvider(words: ProviderWords): Promise<void> {
+  const plan = readFaultPlan(words);
   const logger = createLogger({ name: "payment-provider", level: "info" });
   guardRejections(logger);
-  await runUntilStopped(logger, (signal) => openProviderProcess(words, logger, signal));
+  await runUntilStopped(logger, (signal) => openProviderProcess(words, plan, logger, signal));
 }
 
 /**
  * Serves every region for every tenant, each over a connection of its own (a tenant's account is closed to the others)
  * and as soon as that region's NATS answers: a region that is away holds up nobody's payments elsewhere.
  */
-async function openProviderProcess(words: ProviderWords, logger: ProcessLogger, signal: AbortSignal): Promise<Opened> {
+async function openProviderProcess(
+  words: ProviderWords,
+  plan: FaultPlan,
+  logger: ProcessLogger,
+  signal: AbortSignal,
+): Promise<Opened> {
   const mesh = readMesh(readText(words.mesh), words.mesh);
   const credentials = resolve(words.credentials ?? join(dirname(words.mesh), "credentials"));
   const places = mesh.regions.flatMap((region) => mesh.tenants.map((tenant) => ({ region, tenant })));
@@ -43,12 +53,13 @@ async function openProviderProcess(words: ProviderWords, logger: ProcessLogger, 
   }
   // Connections are closed after the provider has finished what it had begun.
   const connections = stack.use(new AsyncDisposableStack());
-  const provider = stack.use(await openProvider({ ledgerFile: join(words.dir, "ledger.ndjson"), logger }));
+  const books = { ledgerFile: ledgerFile(words.dir), version: manifest.version, plan, logger };
+  const provider = stack.use(await openProvider(books));
   checks.set("ledger", "ok");
   const stopping = new AbortController();
   const around = { credentials, logger, signal: AbortSignal.any([signal, stopping.signal]) };
   const serving = places.map(async (place) => {
-    provider.serve(place.tenant.name, connections.use(await connectTo(place, around)));
+    await provider.serve(place.tenant.name, connections.use(await connectTo(place, around)));
     checks.set(nameOf(place), "ok");
     logger.info({ region: place.region.name, tenant: place.tenant.name }, "takes payments");
   });

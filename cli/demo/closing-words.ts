@@ -42,8 +42,10 @@ export function closingWords(
   const order = example?.order ?? "ORDER";
   const log = { log: "orders", home: name, generation: 1 };
   const home = endpoints.regions[example?.region ?? name] ?? region;
+  const meridian = [process.execPath, join(projectRoot, "cli", "meridian.ts")].map(word).join(" ");
   // Split by the nats command as a shell would, hence quoted twice.
-  const decoder = [process.execPath, join(projectRoot, "cli", "meridian.ts"), "decode"].map(word).join(" ");
+  const decoder = `${meridian} decode`;
+  const nats = `nats --server ${region.nats} --creds ${word(region.credentials[tenant]!.observer!)}`;
   const buf = word(join(projectRoot, "node_modules", ".bin", "buf"));
   const other = Object.entries(endpoints.regions).at(-1)!;
   const post =
@@ -61,7 +63,9 @@ export function closingWords(
     `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'`,
     `curl -s ${other[1].http}/v1/orders/${order} -H "Authorization: Bearer $TOKEN"   # the same order, seen from ${other[0]}`,
     `${buf} curl --protocol grpc --http2-prior-knowledge -H "Authorization: Bearer $TOKEN" -d '{"stream":"order-${order}"}' ${home.grpc}/meridian.eventstore.v1.EventStore/ReadStream`,
-    `nats --server ${region.nats} --creds ${word(region.credentials[tenant]!.observer!)} stream get ${logStream(log)} --last-for '${logFilter(log.log, name)}' --translate ${word(decoder)}`,
+    `${nats} micro stats payments   # the payment provider, as a service`,
+    `${meridian} payment-ledger --dir ${word(join(dir, "provider"))}   # what it has charged, and whether all of it is right`,
+    `${nats} stream get ${logStream(log)} --last-for '${logFilter(log.log, name)}' --translate ${word(decoder)}`,
     `psql ${word(region.database)} -c ${word(sql)}`,
     `kill -9 ${endpoints.processes.find((one) => one.name === name)?.pid ?? "PID"}   # ${name}'s process, or any other: it is started again, and nothing is lost`,
     "",

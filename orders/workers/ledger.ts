@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OrderError } from "../error.ts";
 import type { PaymentAnswer, PaymentRequest, RefusalReason } from "../payments.ts";
@@ -70,8 +70,28 @@ async function recover(handle: FileHandle, file: string): Promise<readonly Ledge
     await handle.truncate(Buffer.byteLength(text.slice(0, end)));
     await handle.datasync();
   }
-  return text
-    .slice(0, end)
+  return parseLines(text, file);
+}
+
+/** Looks into books that a provider may have open: a line that is being written is passed over. */
+export async function readLedger(file: string): Promise<readonly LedgerLine[]> {
+  try {
+    return parseLines(await readFile(file, "utf8"), file);
+  } catch (cause) {
+    if (cause instanceof OrderError) throw cause;
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    throw new OrderError(
+      "ledger",
+      `cannot read the ledger ${file} (${code}): name the folder that its provider was given`,
+      { cause },
+    );
+  }
+}
+
+/** Up to the last line's end. */
+function parseLines(text: string, file: string): readonly LedgerLine[] {
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  return whole
     .split("\n")
     .slice(0, -1)
     .map((line, index) => {

@@ -40,6 +40,12 @@ export const limits = {
   confirmationsAtOnce: 16,
   /** Requests that the provider works on at a time for one connection; the disk takes them in groups. */
   providerConcurrency: 512,
-  /** Of a hundred orders the simulated provider declines so many. */
-  declinedPercent: 4,
+  /** Of the orders the simulated provider declines this share, unless it is told otherwise. */
+  declineRate: 0.04,
+  /** The simulated provider spoils at most so many answers of one question in a row: below `tries`, so every one succeeds. */
+  faultsInRow: 4,
+  /** A late answer comes after this unless it is told otherwise: when its asker has given up (`paymentTimeoutMs`). */
+  lateMs: 7_000,
+  /** The longest delay of an answer, late or slow: together below the 90 s in which a provider may still answer. */
+  answerDelayMsMax: 40_000,
 } as const;

@@ -9,8 +9,9 @@ export function startPaymentWorker(options: WorkerOptions): Worker {
   return startWorker(options, (signal) => createPaymentRole(options, signal));
 }
 
-function createPaymentRole({ connection, region, tenant, log }: WorkerOptions, signal: AbortSignal): Role {
-  const ask = createProviderClient({ connection, region, signal });
+function createPaymentRole(options: WorkerOptions, signal: AbortSignal): Role {
+  const { tenant, log } = options;
+  const ask = createProviderClient({ ...options, signal });
   return {
     name: "payment",
     types: new Set(["order.created"]),

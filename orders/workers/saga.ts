@@ -16,8 +16,9 @@ export function startSagaWorker(options: WorkerOptions): Worker {
   return startWorker(options, (signal) => createSagaRole(options, signal));
 }
 
-function createSagaRole({ connection, region, tenant, log }: WorkerOptions, signal: AbortSignal): Role {
-  const ask = createProviderClient({ connection, region, signal });
+function createSagaRole(options: WorkerOptions, signal: AbortSignal): Role {
+  const { tenant, log } = options;
+  const ask = createProviderClient({ ...options, signal });
 
   async function settle(orderId: string, { payment }: OrderState, facts: OrderFacts): Promise<WorkerCommand> {
     const order = { tenant, home: log.home, orderId };

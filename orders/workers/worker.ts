@@ -33,6 +33,8 @@ export interface WorkerOptions {
   readonly signal: AbortSignal;
   /** Default: `limits.ackWaitMs`. */
   readonly ackWaitMs?: number;
+  /** Default: `limits.paymentTimeoutMs`. */
+  readonly paymentTimeoutMs?: number;
 }
 
 export interface WorkerCounts {

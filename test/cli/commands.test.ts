@@ -26,6 +26,7 @@ test("every command has help, and the first page names them all", () => {
     ["demo"],
     ["up"],
     ["payment-provider"],
+    ["payment-ledger"],
     ["migrate"],
     ["mesh", "keys"],
     ["mesh", "render"],

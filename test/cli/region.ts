@@ -37,9 +37,9 @@ export async function startRegion(): Promise<TestRegion> {
   const database = await postgres.createMigrated();
   const keys = await ensureTokenKeys(mesh.dir);
   const ledgerFile = join(mesh.dir, "provider", "ledger.ndjson");
-  const provider = stack.use(await openProvider({ ledgerFile, logger: silent }));
+  const provider = stack.use(await openProvider({ ledgerFile, version: "0.0.0", logger: silent }));
   for (const { name } of mesh.mesh.tenants) {
-    provider.serve(name, stack.use(await mesh.connect(name, "us-east", "payment")));
+    await provider.serve(name, stack.use(await mesh.connect(name, "us-east", "payment")));
   }
   const opened = stack.move();
 

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { declines } from "../../orders/workers/provider.ts";
+import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { eventually } from "../mesh/eventually.ts";
 import type { Workshop } from "./mesh.ts";
 
@@ -7,8 +7,9 @@ import type { Workshop } from "./mesh.ts";
 
 /** Ids by what the provider's rule does with them. */
 const ids = Array.from({ length: 400 }, (_, n) => `o-${n}`);
-export const solvent = ids.filter((id) => !declines(id));
-export const insolvent = ids.filter(declines);
+const declined = (id: string) => declines(faultless, id);
+export const solvent = ids.filter((id) => !declined(id));
+export const insolvent = ids.filter(declined);
 
 export const approved = ["created", "payment-debited", "approved"];
 export const unpaid = ["created", "payment-declined", "rejected"];

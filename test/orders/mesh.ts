@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
@@ -9,9 +9,10 @@ import type { OrderWorker } from "../../orders/life.ts";
 import { absentOrder, evolve } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { decideParking, type ParkingCommand } from "../../orders/parking.ts";
-import type { LedgerLine } from "../../orders/workers/ledger.ts";
+import { type LedgerLine, readLedger } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
+import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
 import { startSagaWorker } from "../../orders/workers/saga.ts";
 import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
@@ -24,7 +25,7 @@ export interface Workshop extends AsyncDisposable {
   readonly nats: NatsServer;
   readonly region: TestRegion;
   readonly process: TestProcess;
-  provider(): Promise<AsyncDisposable>;
+  provider(plan?: FaultPlan): Promise<AsyncDisposable>;
   /** In the place of a provider: answers every question with the text. */
   answering(text: () => string): Promise<AsyncDisposable>;
   /** As a person would; rejects with OrderError "not-allowed". */
@@ -37,7 +38,7 @@ export interface Workshop extends AsyncDisposable {
   history(id: string): Promise<string[]>;
   /** The order's events, their data parsed. */
   events(id: string): Promise<{ type: string; data: unknown }[]>;
-  ledger(): Promise<LedgerLine[]>;
+  ledger(): Promise<readonly LedgerLine[]>;
 }
 
 export interface WorkOptions {
@@ -45,6 +46,7 @@ export interface WorkOptions {
   readonly wrap?: (store: EventStore, kill: () => Promise<void>) => EventStore;
   readonly logger?: Logger;
   readonly shards?: readonly number[];
+  readonly paymentTimeoutMs?: number;
 }
 
 export interface StartedWorker extends AsyncDisposable {
@@ -68,7 +70,7 @@ export async function openWorkshop(): Promise<Workshop> {
 
   async function startOne(
     kind: OrderWorker,
-    { wrap, logger = silent, shards = allShards }: WorkOptions = {},
+    { wrap, logger = silent, shards = allShards, paymentTimeoutMs }: WorkOptions = {},
   ): Promise<StartedWorker> {
     const connection = await connect(kind);
     const stop = new AbortController();
@@ -87,6 +89,7 @@ export async function openWorkshop(): Promise<Workshop> {
       logger,
       signal: stop.signal,
       ackWaitMs: 1_000,
+      paymentTimeoutMs,
     };
     const worker = starters[kind](options);
     return {
@@ -103,10 +106,10 @@ export async function openWorkshop(): Promise<Workshop> {
     nats,
     region,
     process,
-    async provider() {
+    async provider(plan) {
       const connection = await connect("provider");
-      const provider = await openProvider({ ledgerFile, logger: silent });
-      provider.serve("acme", connection);
+      const provider = await openProvider({ ledgerFile, version: "0.0.0", plan, logger: silent });
+      await provider.serve("acme", connection);
       return {
         async [Symbol.asyncDispose]() {
           await provider[Symbol.asyncDispose]();
@@ -164,13 +167,7 @@ export async function openWorkshop(): Promise<Workshop> {
       }));
       await store.append({ stream: `order-${id}`, expected: revision, events });
     },
-    async ledger() {
-      const text = await readFile(ledgerFile, "utf8").catch(() => "");
-      return text
-        .split("\n")
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as LedgerLine);
-    },
+    ledger: () => readLedger(ledgerFile),
     async [Symbol.asyncDispose]() {
       await process[Symbol.asyncDispose]();
       await region[Symbol.asyncDispose]();

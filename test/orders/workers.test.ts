@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import { orderWorkers as all } from "../../orders/life.ts";
-import { declines } from "../../orders/workers/provider.ts";
+import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
@@ -252,7 +252,7 @@ test("batches that are put off keep no other from being worked on, however many 
   for (const stream of bad) await shop.order(stream.slice("order-".length));
   await using payment = await shop.worker("payment", { wrap });
   await using _review = await shop.worker("review");
-  const good = ofShard.slice(150).find((id) => !declines(id))!;
+  const good = ofShard.slice(150).find((id) => !declines(faultless, id))!;
   await shop.order(good);
   await reaches(shop, good, approved);
   expect(payment.worker.counts().putOff).toBeGreaterThanOrEqual(bad.size);
