@@ -2,7 +2,8 @@ import type { LookedUp } from "../archive.ts";
 import { type ExpectedRevision, StoreError } from "../error.ts";
 import { clockSkewMsMax } from "../limits.ts";
 import type { AppendPart } from "./append-part.ts";
-import type { Entry, Indexed, StreamIndex } from "./stream-index.ts";
+import type { Entry, Indexed } from "./generation.ts";
+import type { StreamIndex } from "./stream-index.ts";
 
 /**
  * What the owner does with one part of an append, given its index and what the archive said. Pure but for the index it is
@@ -20,7 +21,7 @@ export type Repeat = {
   readonly last: Indexed;
 };
 /** `last` is the stream's last revision before it. */
-export type Acceptance = { readonly kind: "accept"; readonly last: number; readonly fresh: boolean };
+export type Acceptance = { readonly kind: "accept"; readonly last: number };
 
 /** When it is decided: no batch of the shard is in flight then. */
 export interface Moment {
@@ -43,7 +44,7 @@ export function decide(part: AppendPart, index: StreamIndex, now: Moment): Decis
   // whatever the clocks have done. A repeat of what was recorded is none the less a repeat.
   const aheadMs = (part.mintedMs ?? 0) - now.timeUs / 1000;
   if (aheadMs > clockSkewMsMax) return { kind: "refuse", error: ofTheFuture(stream, aheadMs) };
-  return { kind: "accept", last, fresh: last === -1 };
+  return { kind: "accept", last };
 }
 
 function ofTheFuture(stream: string, aheadMs: number): StoreError {

@@ -246,7 +246,9 @@ export function createShardOwner(options: OwnerOptions): Shard {
     },
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
-      return [...(session.index.peek(stream)?.events() ?? [])].filter((event) => event.sequence > sequence);
+      const events = session.index.peek(stream)?.events() ?? [];
+      const above = Array.from(events, (event) => event.sequence).filter((found) => found > sequence);
+      return [...new Set(above)].reverse();
     },
     queued: () => queue.size,
     status: () => ({

@@ -43,8 +43,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "event ids are forgotten on recovery",
     file: "store/owner/stream-index.ts",
-    find: "        record(entry, { id: event.id, revision",
-    replace: '        record(entry, { id: "", revision',
+    find: "touch(stream).add({ id, revision, digest, sequence, index });",
+    replace: 'touch(stream).add({ id: "", revision, digest, sequence, index });',
     test: faults("a repeat that meets a new owner while the archive stands still"),
   },
   {
@@ -56,9 +56,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "an entry that lacks the stream's beginning is taken for complete",
-    file: "store/owner/stream-index.ts",
-    find: "complete: event.revision === 0 }",
-    replace: "complete: true }",
+    file: "store/owner/generation.ts",
+    find: "return this.size === this.last + 1;",
+    replace: "return this.size > 0;",
     test: { file: "test/store/decide.test.ts", name: "a stream whose beginning lies below the floor" },
   },
   {
@@ -72,7 +72,8 @@ export const mutations: readonly Mutation[] = [
     name: "answered before the broker has acknowledged",
     file: "store/owner/publish-group.ts",
     find: "  const fate = await commit(batch)",
-    replace: "  settleStored(group, session.last + 1, options);\n  const fate = await commit(batch)",
+    replace:
+      "  for (const one of group.decided) settle(one, session.last + 1, options);\n  const fate = await commit(batch)",
     test: { file: "test/store/append-deadlines.test.ts", name: "given up before it is decided it is never recorded" },
   },
   {

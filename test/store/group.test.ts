@@ -19,9 +19,7 @@ const pending = (atomic: boolean, ...parts: ReturnType<typeof part>[]) =>
 
 test("a group that the log refuses leaves the index as it was, whatever its parts built on each other", () => {
   const index = createStreamIndex({ sequence: 0, timeMs: 0 });
-  const entry = index.touch("old-1", { last: -1, complete: true });
-  index.record(entry, { id: "first", revision: 0, digest: 1n, sequence: 5, index: 0 });
-  entry.last = 0;
+  index.touch("old-1").add({ id: "first", revision: 0, digest: 1n, sequence: 5, index: 0 });
   const queue = [
     pending(true, part("new-1", "no-stream", "a", "b"), part("old-1", 0, "c")),
     pending(false, part("new-1", 1, "d"), part("new-1", 9, "x"), part("old-1", 1, "e"), part("new-1", 2, "f")),

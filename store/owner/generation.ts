@@ -1,0 +1,186 @@
+import { hashOf, pageBits, pageRows, rowMask, TextTable } from "./text-table.ts";
+
+/** An event as the index knows it. */
+export interface Indexed {
+  readonly id: string;
+  readonly revision: number;
+  readonly digest: bigint;
+  /** 0 while its batch is not yet acknowledged. */
+  readonly sequence: number;
+  /** Index in its batch. */
+  readonly index: number;
+}
+
+/**
+ * Streams and their last events: a stream and an event are each the number of a row. Rows are only added, and the last ones
+ * taken back; the generation is forgotten as a whole.
+ */
+export class Generation {
+  private readonly names = new TextTable();
+  private readonly streams: StreamPage[] = [];
+  /** An event's id is one of its stream. */
+  private readonly ids = new TextTable();
+  private readonly events: EventPage[] = [];
+
+  /** `hash`: of the name. */
+  find(name: string, hash: number): Entry | undefined {
+    const stream = this.names.find(name, hash);
+    return stream === -1 ? undefined : new Entry(this, stream);
+  }
+
+  /** A stream that is not here, without an event. */
+  add(name: string, hash: number): Entry {
+    const stream = this.names.size;
+    this.names.add(name, hash);
+    if ((stream & rowMask) === 0) this.streams[stream >> pageBits] = new StreamPage();
+    const page = this.streamPage(stream);
+    page.newest[stream & rowMask] = none;
+    page.counts[stream & rowMask] = 0;
+    return new Entry(this, stream);
+  }
+
+  addEvent(stream: number, { id, revision, digest, sequence, index }: Indexed): void {
+    const event = this.ids.size;
+    this.ids.add(id, hashOf(id, stream), stream);
+    if ((event & rowMask) === 0) this.events[event >> pageBits] = new EventPage();
+    const page = this.eventPage(event);
+    const row = event & rowMask;
+    page.revisions[row] = revision;
+    page.digests[row] = digest;
+    page.sequences[row] = sequence;
+    page.indexes[row] = index;
+    const of = this.streamPage(stream);
+    page.older[row] = of.newest[stream & rowMask]!;
+    of.newest[stream & rowMask] = event;
+    of.counts[stream & rowMask]!++;
+  }
+
+  findEvent(stream: number, id: string): Indexed | undefined {
+    const event = this.ids.find(id, hashOf(id, stream), stream);
+    return event === none ? undefined : this.event(event);
+  }
+
+  /** Events of a stream. */
+  count(stream: number): number {
+    return this.streamPage(stream).counts[stream & rowMask]!;
+  }
+
+  lastRevision(stream: number): number {
+    const event = this.newest(stream);
+    return event === none ? -1 : this.eventPage(event).revisions[event & rowMask]!;
+  }
+
+  /** A stream's events, the newest first. */
+  *eventsOf(stream: number): Generator<Indexed> {
+    for (let event = this.newest(stream); event !== none; event = this.older(event)) yield this.event(event);
+  }
+
+  size(): Size {
+    return { streams: this.names.size, events: this.ids.size };
+  }
+
+  /** Gives the events behind the first so many, as far as they have none, their sequence. */
+  settle({ events }: Size, sequence: number): void {
+    for (let event = events; event < this.ids.size; event++) {
+      this.eventPage(event).sequences[event & rowMask] ||= sequence;
+    }
+  }
+
+  /** Takes back all but the first so many. */
+  truncate({ streams, events }: Size): void {
+    for (let event = this.ids.size - 1; event >= events; event--) {
+      const stream = this.ids.scope(event);
+      this.streamPage(stream).newest[stream & rowMask] = this.older(event);
+      this.streamPage(stream).counts[stream & rowMask]!--;
+    }
+    this.ids.truncate(events);
+    this.names.truncate(streams);
+  }
+
+  private event(event: number): Indexed {
+    const page = this.eventPage(event);
+    const row = event & rowMask;
+    return {
+      id: this.ids.text(event),
+      revision: page.revisions[row]!,
+      digest: page.digests[row]!,
+      sequence: page.sequences[row]!,
+      index: page.indexes[row]!,
+    };
+  }
+
+  private newest(stream: number): number {
+    return this.streamPage(stream).newest[stream & rowMask]!;
+  }
+
+  private older(event: number): number {
+    return this.eventPage(event).older[event & rowMask]!;
+  }
+
+  private streamPage(stream: number): StreamPage {
+    return this.streams[stream >> pageBits]!;
+  }
+
+  private eventPage(event: number): EventPage {
+    return this.events[event >> pageBits]!;
+  }
+}
+
+export interface Size {
+  readonly streams: number;
+  readonly events: number;
+}
+
+/** No event. */
+const none = -1;
+
+class StreamPage {
+  readonly newest = new Int32Array(pageRows);
+  readonly counts = new Int32Array(pageRows);
+}
+
+class EventPage {
+  readonly revisions = new Float64Array(pageRows);
+  readonly digests = new BigUint64Array(pageRows);
+  readonly sequences = new Float64Array(pageRows);
+  readonly indexes = new Int32Array(pageRows);
+  /** The event of its stream before it. */
+  readonly older = new Int32Array(pageRows);
+}
+
+/** A stream in a generation. */
+export class Entry {
+  constructor(
+    private readonly generation: Generation,
+    private readonly stream: number,
+  ) {}
+
+  /** Last revision, tentative ones included; -1: it has no event yet. */
+  get last(): number {
+    return this.generation.lastRevision(this.stream);
+  }
+
+  /** How many of its events are here. */
+  get size(): number {
+    return this.generation.count(this.stream);
+  }
+
+  /** True: every event id of the stream is here. Revisions have no hole, so their number tells it. */
+  get complete(): boolean {
+    return this.size === this.last + 1;
+  }
+
+  find(id: string): Indexed | undefined {
+    return this.generation.findEvent(this.stream, id);
+  }
+
+  /** The newest first. */
+  events(): Iterable<Indexed> {
+    return this.generation.eventsOf(this.stream);
+  }
+
+  /** Adds its next event. */
+  add(event: Indexed): void {
+    this.generation.addEvent(this.stream, event);
+  }
+}
