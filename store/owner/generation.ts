@@ -1,14 +1,18 @@
-import { hashOf, pageBits, pageRows, rowMask, TextTable } from "./text-table.ts";
+import type { TextKey } from "../format/text-key.ts";
+import { pageBits, pageRows, rowMask, TextTable } from "./text-table.ts";
 
 /** An event as the index knows it. */
 export interface Indexed {
-  readonly id: string;
   readonly revision: number;
   readonly digest: bigint;
   /** 0 while its batch is not yet acknowledged. */
   readonly sequence: number;
   /** Index in its batch. */
   readonly index: number;
+}
+
+interface WithId extends Indexed {
+  readonly id: TextKey;
 }
 
 /**
@@ -22,16 +26,15 @@ export class Generation {
   private readonly ids = new TextTable();
   private readonly events: EventPage[] = [];
 
-  /** `hash`: of the name. */
-  find(name: string, hash: number): Entry | undefined {
-    const stream = this.names.find(name, hash);
-    return stream === -1 ? undefined : new Entry(this, stream);
+  find(name: TextKey): Entry | undefined {
+    const stream = this.names.find(name);
+    return stream === none ? undefined : new Entry(this, stream);
   }
 
   /** A stream that is not here, without an event. */
-  add(name: string, hash: number): Entry {
+  add(name: TextKey): Entry {
     const stream = this.names.size;
-    this.names.add(name, hash);
+    this.names.add(name);
     if ((stream & rowMask) === 0) this.streams[stream >> pageBits] = new StreamPage();
     const page = this.streamPage(stream);
     page.newest[stream & rowMask] = none;
@@ -39,9 +42,9 @@ export class Generation {
     return new Entry(this, stream);
   }
 
-  addEvent(stream: number, { id, revision, digest, sequence, index }: Indexed): void {
+  addEvent(stream: number, { id, revision, digest, sequence, index }: WithId): void {
     const event = this.ids.size;
-    this.ids.add(id, hashOf(id, stream), stream);
+    this.ids.add(id, stream);
     if ((event & rowMask) === 0) this.events[event >> pageBits] = new EventPage();
     const page = this.eventPage(event);
     const row = event & rowMask;
@@ -55,8 +58,8 @@ export class Generation {
     of.counts[stream & rowMask]!++;
   }
 
-  findEvent(stream: number, id: string): Indexed | undefined {
-    const event = this.ids.find(id, hashOf(id, stream), stream);
+  findEvent(stream: number, id: TextKey): Indexed | undefined {
+    const event = this.ids.find(id, stream);
     return event === none ? undefined : this.event(event);
   }
 
@@ -71,7 +74,7 @@ export class Generation {
   }
 
   /** A stream's events, the newest first. */
-  *eventsOf(stream: number): Generator<Indexed> {
+  *eventsOf(stream: number): Generator<WithId> {
     for (let event = this.newest(stream); event !== none; event = this.older(event)) yield this.event(event);
   }
 
@@ -97,11 +100,11 @@ export class Generation {
     this.names.truncate(streams);
   }
 
-  private event(event: number): Indexed {
+  private event(event: number): WithId {
     const page = this.eventPage(event);
     const row = event & rowMask;
     return {
-      id: this.ids.text(event),
+      id: this.ids.key(event),
       revision: page.revisions[row]!,
       digest: page.digests[row]!,
       sequence: page.sequences[row]!,
@@ -131,7 +134,7 @@ export interface Size {
   readonly events: number;
 }
 
-/** No event. */
+/** No event, no stream. */
 const none = -1;
 
 class StreamPage {
@@ -170,17 +173,17 @@ export class Entry {
     return this.size === this.last + 1;
   }
 
-  find(id: string): Indexed | undefined {
+  find(id: TextKey): Indexed | undefined {
     return this.generation.findEvent(this.stream, id);
   }
 
   /** The newest first. */
-  events(): Iterable<Indexed> {
+  events(): Iterable<WithId> {
     return this.generation.eventsOf(this.stream);
   }
 
   /** Adds its next event. */
-  add(event: Indexed): void {
+  add(event: WithId): void {
     this.generation.addEvent(this.stream, event);
   }
 }

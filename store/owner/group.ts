@@ -1,4 +1,5 @@
 import type { PackedEvent } from "../format/encode.ts";
+import { keyOf } from "../format/text-key.ts";
 import { batchBytesMax, batchEventsMax } from "../limits.ts";
 import type { AppendPart } from "./append-part.ts";
 import { type Acceptance, decide, decideTogether, type Moment, type Refusal, type Repeat } from "./decide.ts";
@@ -77,7 +78,7 @@ export function createGroup(
     if (parts.length > 1 && atomic) return fatesTogether(parts);
     // Carried over before anything is asked of it: what is pruned then must be looked up for all parts, or for none.
     for (const { request } of parts) {
-      if (parts.length > 1 && index.peek(request.stream)) index.touch(request.stream);
+      if (parts.length > 1 && index.peek(keyOf(request.stream))) index.touch(keyOf(request.stream));
     }
     // Known of all of them before the first is decided: none overtakes another.
     if (parts.length > 1 && parts.some((part) => decide(part, index, moment).kind === "look-up")) return undefined;
@@ -103,11 +104,11 @@ export function createGroup(
 
   function accept(part: AppendPart, { last: before }: Acceptance): Accepted {
     const { stream } = part.request;
-    const entry = index.touch(stream);
+    const entry = index.touch(keyOf(stream));
     let revision = before;
     for (const { id, digest, sent } of part.events) {
       revision++;
-      entry.add({ id, revision, digest, sequence: 0, index: events.length });
+      entry.add({ id: keyOf(id), revision, digest, sequence: 0, index: events.length });
       events.push({ stream, revision, recordedUs: timeUs, append, digest, sent });
     }
     bytes += part.bytes;

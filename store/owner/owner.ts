@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../../mesh/clock.ts";
 import { StoreError } from "../error.ts";
+import { keyOf } from "../format/text-key.ts";
 import * as limits from "../limits.ts";
 import { refusalOf } from "./admission.ts";
 import { createAppendQueue } from "./append-queue.ts";
@@ -246,7 +247,7 @@ export function createShardOwner(options: OwnerOptions): Shard {
     },
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
-      const events = session.index.peek(stream)?.events() ?? [];
+      const events = session.index.peek(keyOf(stream))?.events() ?? [];
       const above = Array.from(events, (event) => event.sequence).filter((found) => found > sequence);
       return [...new Set(above)].reverse();
     },

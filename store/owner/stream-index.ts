@@ -1,7 +1,7 @@
-import type { Batch } from "../format/batch.ts";
+import type { TextKey } from "../format/text-key.ts";
 import { indexedIdsMax } from "../limits.ts";
-import { type Entry, Generation, type Indexed } from "./generation.ts";
-import { hashOf } from "./text-table.ts";
+import { type Entry, Generation } from "./generation.ts";
+import type { RecoveredEvent } from "./recovered-batch.ts";
 
 /**
  * What the owner holds in memory of the streams that were touched above the floor.
@@ -15,11 +15,11 @@ export interface StreamIndex {
   /** Recorded time of the floor, milliseconds; a minted id that is clearly younger has no event below it. */
   floorMs(): number;
   /** The stream's entry, without keeping it from being forgotten. */
-  peek(stream: string): Entry | undefined;
+  peek(stream: TextKey): Entry | undefined;
   /** The stream's entry, made if there is none; stays until the generation after this one is dropped. */
-  touch(stream: string): Entry;
-  /** Adds a batch read from the log. */
-  add(batch: Batch, sequence: number): void;
+  touch(stream: TextKey): Entry;
+  /** Adds the events of a batch that was read from the log. */
+  add(events: readonly RecoveredEvent[], sequence: number): void;
   /** What is added from here on belongs to one batch, whose fate is not known yet. */
   begin(): Tentative;
   /** Sets the young generation aside, or drops the old one when the archive has passed it. */
@@ -41,18 +41,17 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
   let old = new Generation();
   let setAside: { sequence: number; timeMs: number } | undefined;
 
-  function touch(stream: string): Entry {
-    const hash = hashOf(stream);
-    const here = young.find(stream, hash);
+  function touch(stream: TextKey): Entry {
+    const here = young.find(stream);
     if (here !== undefined) return here;
-    const before = old.find(stream, hash);
-    const entry = young.add(stream, hash);
+    const before = old.find(stream);
+    const entry = young.add(stream);
     if (before !== undefined) for (const event of remembered(before).reverse()) entry.add(event);
     return entry;
   }
 
   /** A hot stream must not grow for ever: ids that the archive has are forgotten, all but the newest, which tells the revision. */
-  function remembered(entry: Entry): Indexed[] {
+  function remembered(entry: Entry) {
     const events = [...entry.events()];
     if (events.length <= indexedIdsMax) return events;
     return events.filter(({ sequence }, nth) => nth === 0 || sequence === 0 || sequence > at.sequence);
@@ -61,13 +60,10 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
   return {
     floor: () => at.sequence,
     floorMs: () => at.timeMs,
-    peek(stream) {
-      const hash = hashOf(stream);
-      return young.find(stream, hash) ?? old.find(stream, hash);
-    },
+    peek: (stream) => young.find(stream) ?? old.find(stream),
     touch,
-    add(batch, sequence) {
-      batch.events.forEach(({ stream, id, revision, digest }, index) => {
+    add(events, sequence) {
+      events.forEach(({ stream, id, revision, digest }, index) => {
         touch(stream).add({ id, revision, digest, sequence, index });
       });
     },

@@ -114,7 +114,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a repeat is known by its id alone, whatever it says now",
     file: "store/owner/decide.ts",
-    find: "if (event.digest !== part.events[at]!.digest) {",
+    find: "if (event.digest !== digest) {",
     replace: "if (event.digest === undefined) {",
     test: appends("the same id with other content"),
   },

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
+import { keyOf } from "../../store/format/text-key.ts";
 import { createStreamIndex, type StreamIndex } from "../../store/owner/stream-index.ts";
 
 function add(index: StreamIndex, stream: string, id: string, sequence: number): void {
-  const entry = index.touch(stream);
-  entry.add({ id, revision: entry.last + 1, digest: 1n, sequence, index: 0 });
+  const entry = index.touch(keyOf(stream));
+  entry.add({ id: keyOf(id), revision: entry.last + 1, digest: 1n, sequence, index: 0 });
 }
 
 test("what lies above the floor is never forgotten, and the floor moves only to where the archive has been", () => {
@@ -14,12 +15,12 @@ test("what lies above the floor is never forgotten, and the floor moves only to 
   // The archive is at 9: the first generation stays.
   index.rotate({ sequence: 20, timeMs: 2_000, archived: 9 });
   expect(index.floor()).toBe(0);
-  expect(index.peek("a-1")?.find("x")?.sequence).toBe(10);
+  expect(index.peek(keyOf("a-1"))?.find(keyOf("x"))?.sequence).toBe(10);
   index.rotate({ sequence: 20, timeMs: 2_000, archived: 10 });
   expect(index.floor()).toBe(10);
   expect(index.floorMs()).toBe(1_000);
-  expect(index.peek("a-1")).toBeUndefined();
-  expect(index.peek("a-2")?.find("y")?.sequence).toBe(20);
+  expect(index.peek(keyOf("a-1"))).toBeUndefined();
+  expect(index.peek(keyOf("a-2"))?.find(keyOf("y"))?.sequence).toBe(20);
 });
 
 test("a stream that is touched again is carried over whole", () => {
@@ -28,8 +29,8 @@ test("a stream that is touched again is carried over whole", () => {
   index.rotate({ sequence: 10, timeMs: 1_000, archived: 0 });
   add(index, "a-1", "y", 20);
   index.rotate({ sequence: 20, timeMs: 2_000, archived: 10 });
-  const entry = index.peek("a-1")!;
-  expect([entry.find("x")?.sequence, entry.find("y")?.sequence, entry.complete]).toEqual([10, 20, true]);
+  const entry = index.peek(keyOf("a-1"))!;
+  expect([entry.find(keyOf("x"))?.sequence, entry.find(keyOf("y"))?.sequence, entry.complete]).toEqual([10, 20, true]);
 });
 
 test("one hot stream does not grow for ever: ids below the floor go, and the entry is no longer complete", () => {
@@ -39,11 +40,11 @@ test("one hot stream does not grow for ever: ids below the floor go, and the ent
     index.rotate({ sequence: round * 1_000 + 999, timeMs: round, archived: round * 1_000 + 999 });
   }
   add(index, "a-1", "last", 9_000);
-  const entry = index.peek("a-1")!;
+  const entry = index.peek(keyOf("a-1"))!;
   expect(entry.size).toBeLessThan(2_100);
   expect(entry.complete).toBe(false);
-  expect(entry.find("1-0")).toBeUndefined();
-  expect(entry.find("last")?.revision).toBe(5_000);
+  expect(entry.find(keyOf("1-0"))).toBeUndefined();
+  expect(entry.find(keyOf("last"))?.revision).toBe(5_000);
   expect(index.size()).toBeLessThan(4_200);
 });
 
@@ -52,7 +53,7 @@ test("tentative events survive a rotation: they have no sequence that the archiv
   for (let i = 0; i < 200; i++) add(index, "a-1", `${i}`, 0);
   index.rotate({ sequence: 20, timeMs: 1, archived: 15 });
   add(index, "a-1", "more", 0);
-  expect(index.peek("a-1")?.size).toBe(201);
+  expect(index.peek(keyOf("a-1"))?.size).toBe(201);
 });
 
 test("a batch that is stored gives its events their sequence, and leaves those that were carried over as they are", () => {
@@ -63,8 +64,11 @@ test("a batch that is stored gives its events their sequence, and leaves those t
   add(index, "a-1", "y", 0);
   add(index, "a-2", "z", 0);
   batch.stored(20);
-  expect([...index.peek("a-1")!.events()].map(({ id, sequence }) => `${id} ${sequence}`)).toEqual(["y 20", "x 10"]);
-  expect(index.peek("a-2")!.find("z")!.sequence).toBe(20);
+  expect([...index.peek(keyOf("a-1"))!.events()].map(({ revision, sequence }) => `${revision} ${sequence}`)).toEqual([
+    "1 20",
+    "0 10",
+  ]);
+  expect(index.peek(keyOf("a-2"))!.find(keyOf("z"))!.sequence).toBe(20);
 });
 
 test("texts are found exactly, however many they are, whatever they are written in, and taken back", () => {
@@ -81,13 +85,17 @@ test("texts are found exactly, however many they are, whatever they are written 
   batch.undo();
   expect(index.size()).toBe(20_000);
   for (const [at, name] of names.entries()) {
-    const entry = index.peek(name)!;
-    expect([entry.size, entry.last, entry.complete, entry.find("first")!.sequence]).toEqual([1, 0, true, at + 1]);
-    expect([entry.find(name), index.peek(`new-${name}`)]).toEqual([undefined, undefined]);
+    const entry = index.peek(keyOf(name))!;
+    expect([entry.size, entry.last, entry.complete, entry.find(keyOf("first"))!.sequence]).toEqual([
+      1,
+      0,
+      true,
+      at + 1,
+    ]);
+    expect([entry.find(keyOf(name)), index.peek(keyOf(`new-${name}`))]).toEqual([undefined, undefined]);
   }
   add(index, names[0]!, "second", 30_000);
-  expect([...index.peek(names[0]!)!.events()].map(({ id, sequence }) => `${id} ${sequence}`)).toEqual([
-    "second 30000",
-    "first 1",
-  ]);
+  expect(
+    [...index.peek(keyOf(names[0]!))!.events()].map(({ revision, sequence }) => `${revision} ${sequence}`),
+  ).toEqual(["1 30000", "0 1"]);
 });
