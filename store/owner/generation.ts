@@ -1,4 +1,5 @@
 import type { TextKey } from "../format/text-key.ts";
+import { indexedIdsMax } from "../limits.ts";
 import { pageBits, pageRows, rowMask, TextTable } from "./text-table.ts";
 
 /** An event as the index knows it. */
@@ -17,29 +18,51 @@ interface WithId extends Indexed {
 
 /**
  * Streams and their last events: a stream and an event are each the number of a row. Rows are only added, and the last ones
- * taken back; the generation is forgotten as a whole.
+ * taken back; the generation is forgotten as a whole. `previous`: the one before it, as long as that is remembered.
  */
 export class Generation {
+  constructor(private previous: Generation | undefined) {}
+
   private readonly names = new TextTable();
   private readonly streams: StreamPage[] = [];
   /** An event's id is one of its stream. */
   private readonly ids = new TextTable();
   private readonly events: EventPage[] = [];
 
-  find(name: TextKey): Entry | undefined {
-    const stream = this.names.find(name);
-    return stream === none ? undefined : new Entry(this, stream);
+  forgetPrevious(): void {
+    this.previous = undefined;
   }
 
-  /** A stream that is not here, without an event. */
-  add(name: TextKey): Entry {
+  /** The stream, where it has an event here or in the previous generation. */
+  find(name: TextKey): Entry | undefined {
+    const stream = this.names.find(name);
+    return stream === none ? this.previous?.find(name) : new Entry(this, stream);
+  }
+
+  /** The stream in this generation, made if there is none: with its newest events, so that it is not forgotten. */
+  touch(name: TextKey): Entry {
+    const here = this.names.find(name);
+    if (here !== none) return new Entry(this, here);
+    const before = this.previous?.find(name);
+    const stream = this.add(name);
+    if (before === undefined) return new Entry(this, stream);
+    const newest: WithId[] = [];
+    for (const event of before.events()) if (newest.push(event) === indexedIdsMax) break;
+    for (const event of newest.reverse()) this.addEvent(stream, event);
+    // A hot stream's others are not copied, but looked for where they are.
+    if (before.size > newest.length) this.streamPage(stream).before[stream & rowMask] = before.stream;
+    return new Entry(this, stream);
+  }
+
+  private add(name: TextKey): number {
     const stream = this.names.size;
     this.names.add(name);
     if ((stream & rowMask) === 0) this.streams[stream >> pageBits] = new StreamPage();
     const page = this.streamPage(stream);
     page.newest[stream & rowMask] = none;
     page.counts[stream & rowMask] = 0;
-    return new Entry(this, stream);
+    page.before[stream & rowMask] = none;
+    return stream;
   }
 
   addEvent(stream: number, { id, revision, digest, sequence, index }: WithId): void {
@@ -63,7 +86,13 @@ export class Generation {
     return event === none ? undefined : this.event(event);
   }
 
-  /** Events of a stream. */
+  /** The stream in the previous generation, where that has more of its events. */
+  before(stream: number): Entry | undefined {
+    const before = this.streamPage(stream).before[stream & rowMask]!;
+    return before === none || this.previous === undefined ? undefined : new Entry(this.previous, before);
+  }
+
+  /** Events of a stream that are here. */
   count(stream: number): number {
     return this.streamPage(stream).counts[stream & rowMask]!;
   }
@@ -140,6 +169,7 @@ const none = -1;
 class StreamPage {
   readonly newest = new Int32Array(pageRows);
   readonly counts = new Int32Array(pageRows);
+  readonly before = new Int32Array(pageRows);
 }
 
 class EventPage {
@@ -151,11 +181,11 @@ class EventPage {
   readonly older = new Int32Array(pageRows);
 }
 
-/** A stream in a generation. */
+/** A stream in a generation, with what the previous one has of it besides. */
 export class Entry {
   constructor(
     private readonly generation: Generation,
-    private readonly stream: number,
+    readonly stream: number,
   ) {}
 
   /** Last revision, tentative ones included; -1: it has no event yet. */
@@ -163,23 +193,25 @@ export class Entry {
     return this.generation.lastRevision(this.stream);
   }
 
-  /** How many of its events are here. */
+  /** How many of its events are in its generation. */
   get size(): number {
     return this.generation.count(this.stream);
   }
 
   /** True: every event id of the stream is here. Revisions have no hole, so their number tells it. */
   get complete(): boolean {
-    return this.size === this.last + 1;
+    return this.size === this.last + 1 || this.generation.before(this.stream)?.complete === true;
   }
 
   find(id: TextKey): Indexed | undefined {
-    return this.generation.findEvent(this.stream, id);
+    return this.generation.findEvent(this.stream, id) ?? this.generation.before(this.stream)?.find(id);
   }
 
   /** The newest first. */
-  events(): Iterable<WithId> {
-    return this.generation.eventsOf(this.stream);
+  *events(): Generator<WithId> {
+    yield* this.generation.eventsOf(this.stream);
+    const oldest = this.last - this.size + 1;
+    for (const event of this.generation.before(this.stream)?.events() ?? []) if (event.revision < oldest) yield event;
   }
 
   /** Adds its next event. */

@@ -76,10 +76,6 @@ export function createGroup(
   /** Undefined: the archive must be asked first. */
   function fatesOf({ parts, atomic }: Pending): readonly PartFate[] | undefined {
     if (parts.length > 1 && atomic) return fatesTogether(parts);
-    // Carried over before anything is asked of it: what is pruned then must be looked up for all parts, or for none.
-    for (const { request } of parts) {
-      if (parts.length > 1 && index.peek(keyOf(request.stream))) index.touch(keyOf(request.stream));
-    }
     // Known of all of them before the first is decided: none overtakes another.
     if (parts.length > 1 && parts.some((part) => decide(part, index, moment).kind === "look-up")) return undefined;
     const fates: PartFate[] = [];

@@ -247,9 +247,12 @@ export function createShardOwner(options: OwnerOptions): Shard {
     },
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
-      const events = session.index.peek(keyOf(stream))?.events() ?? [];
-      const above = Array.from(events, (event) => event.sequence).filter((found) => found > sequence);
-      return [...new Set(above)].reverse();
+      const found = new Set<number>();
+      for (const event of session.index.peek(keyOf(stream))?.events() ?? []) {
+        if (event.sequence > sequence) found.add(event.sequence);
+        else if (event.sequence > 0) break;
+      }
+      return [...found].reverse();
     },
     queued: () => queue.size,
     status: () => ({

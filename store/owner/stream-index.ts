@@ -1,5 +1,4 @@
 import type { TextKey } from "../format/text-key.ts";
-import { indexedIdsMax } from "../limits.ts";
 import { type Entry, Generation } from "./generation.ts";
 import type { RecoveredEvent } from "./recovered-batch.ts";
 
@@ -16,7 +15,10 @@ export interface StreamIndex {
   floorMs(): number;
   /** The stream's entry, without keeping it from being forgotten. */
   peek(stream: TextKey): Entry | undefined;
-  /** The stream's entry, made if there is none; stays until the generation after this one is dropped. */
+  /**
+   * The stream's entry, made if there is none; stays until the generation after this one is dropped. A hot stream must not
+   * grow for ever: of its events below the floor only the newest stay, and the entry says so.
+   */
   touch(stream: TextKey): Entry;
   /** Adds the events of a batch that was read from the log. */
   add(events: readonly RecoveredEvent[], sequence: number): void;
@@ -37,34 +39,18 @@ export interface Tentative {
 
 export function createStreamIndex(floor: { sequence: number; timeMs: number }): StreamIndex {
   let at = floor;
-  let young = new Generation();
-  let old = new Generation();
+  let old = new Generation(undefined);
+  let young = new Generation(old);
   let setAside: { sequence: number; timeMs: number } | undefined;
-
-  function touch(stream: TextKey): Entry {
-    const here = young.find(stream);
-    if (here !== undefined) return here;
-    const before = old.find(stream);
-    const entry = young.add(stream);
-    if (before !== undefined) for (const event of remembered(before).reverse()) entry.add(event);
-    return entry;
-  }
-
-  /** A hot stream must not grow for ever: ids that the archive has are forgotten, all but the newest, which tells the revision. */
-  function remembered(entry: Entry) {
-    const events = [...entry.events()];
-    if (events.length <= indexedIdsMax) return events;
-    return events.filter(({ sequence }, nth) => nth === 0 || sequence === 0 || sequence > at.sequence);
-  }
 
   return {
     floor: () => at.sequence,
     floorMs: () => at.timeMs,
-    peek: (stream) => young.find(stream) ?? old.find(stream),
-    touch,
+    peek: (stream) => young.find(stream),
+    touch: (stream) => young.touch(stream),
     add(events, sequence) {
       events.forEach(({ stream, id, revision, digest }, index) => {
-        touch(stream).add({ id, revision, digest, sequence, index });
+        young.touch(stream).add({ id, revision, digest, sequence, index });
       });
     },
     begin() {
@@ -81,7 +67,8 @@ export function createStreamIndex(floor: { sequence: number; timeMs: number }): 
         at = setAside;
       }
       old = young;
-      young = new Generation();
+      old.forgetPrevious();
+      young = new Generation(old);
       setAside = { sequence, timeMs };
     },
     size: () => young.size().events + old.size().events,

@@ -43,8 +43,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "event ids are forgotten on recovery",
     file: "store/owner/stream-index.ts",
-    find: "touch(stream).add({ id, revision, digest, sequence, index });",
-    replace: 'touch(stream).add({ id: "", revision, digest, sequence, index });',
+    find: "young.touch(stream).add({ id, revision, digest, sequence, index });",
+    replace: "young.touch(stream).add({ id: stream, revision, digest, sequence, index });",
     test: faults("a repeat that meets a new owner while the archive stands still"),
   },
   {
@@ -57,8 +57,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an entry that lacks the stream's beginning is taken for complete",
     file: "store/owner/generation.ts",
-    find: "return this.size === this.last + 1;",
-    replace: "return this.size > 0;",
+    find: "return this.size === this.last + 1 ||",
+    replace: "return this.size > 0 ||",
     test: { file: "test/store/decide.test.ts", name: "a stream whose beginning lies below the floor" },
   },
   {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { keyOf } from "../../store/format/text-key.ts";
+import { indexedIdsMax } from "../../store/limits.ts";
 import { createStreamIndex, type StreamIndex } from "../../store/owner/stream-index.ts";
 
 function add(index: StreamIndex, stream: string, id: string, sequence: number): void {
@@ -41,11 +42,27 @@ test("one hot stream does not grow for ever: ids below the floor go, and the ent
   }
   add(index, "a-1", "last", 9_000);
   const entry = index.peek(keyOf("a-1"))!;
-  expect(entry.size).toBeLessThan(2_100);
+  expect([...entry.events()].length).toBeLessThan(2_100);
   expect(entry.complete).toBe(false);
   expect(entry.find(keyOf("1-0"))).toBeUndefined();
   expect(entry.find(keyOf("last"))?.revision).toBe(5_000);
   expect(index.size()).toBeLessThan(4_200);
+});
+
+test("a hot stream is known whole while both its generations are remembered, and by its newest events thereafter", () => {
+  const index = createStreamIndex({ sequence: 0, timeMs: 0 });
+  for (let at = 0; at < 500; at++) add(index, "a-1", `${at}`, at + 1);
+  index.rotate({ sequence: 500, timeMs: 1, archived: 0 });
+  add(index, "a-1", "500", 501);
+  const entry = () => index.peek(keyOf("a-1"))!;
+  const known = () => [...entry().events()].map(({ revision }) => revision);
+  const find = (at: number) => entry().find(keyOf(`${at}`))?.revision;
+  expect(known()).toEqual([...Array(501).keys()].reverse());
+  expect([entry().complete, find(0), find(499), find(500), find(501)]).toEqual([true, 0, 499, 500, undefined]);
+  expect(index.size()).toBe(500 + indexedIdsMax + 1);
+  index.rotate({ sequence: 501, timeMs: 2, archived: 500 });
+  expect(known()).toEqual([...Array(501).keys()].reverse().slice(0, indexedIdsMax + 1));
+  expect([entry().complete, entry().last, find(0), find(499), find(500)]).toEqual([false, 500, undefined, 499, 500]);
 });
 
 test("tentative events survive a rotation: they have no sequence that the archive could have passed", () => {
@@ -53,7 +70,9 @@ test("tentative events survive a rotation: they have no sequence that the archiv
   for (let i = 0; i < 200; i++) add(index, "a-1", `${i}`, 0);
   index.rotate({ sequence: 20, timeMs: 1, archived: 15 });
   add(index, "a-1", "more", 0);
-  expect(index.peek(keyOf("a-1"))?.size).toBe(201);
+  expect([...index.peek(keyOf("a-1"))!.events()].map(({ revision }) => revision).sort((a, b) => a - b)).toEqual([
+    ...Array(201).keys(),
+  ]);
 });
 
 test("a batch that is stored gives its events their sequence, and leaves those that were carried over as they are", () => {
