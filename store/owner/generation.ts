@@ -21,13 +21,13 @@ interface WithId extends Indexed {
  * taken back; the generation is forgotten as a whole. `previous`: the one before it, as long as that is remembered.
  */
 export class Generation {
-  constructor(private previous: Generation | undefined) {}
-
   private readonly names = new TextTable();
   private readonly streams: StreamPage[] = [];
   /** An event's id is one of its stream. */
   private readonly ids = new TextTable();
   private readonly events: EventPage[] = [];
+
+  constructor(private previous: Generation | undefined) {}
 
   forgetPrevious(): void {
     this.previous = undefined;

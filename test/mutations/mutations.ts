@@ -62,6 +62,27 @@ export const mutations: readonly Mutation[] = [
     test: { file: "test/store/decide.test.ts", name: "a stream whose beginning lies below the floor" },
   },
   {
+    name: "of a hot stream only the events that were carried over are looked for",
+    file: "store/owner/generation.ts",
+    find: " ?? this.generation.before(this.stream)?.find(id)",
+    replace: "",
+    test: { file: "test/store/stream-index.test.ts", name: "a hot stream is known whole" },
+  },
+  {
+    name: "a batch that the log refused stays in the index",
+    file: "store/owner/stream-index.ts",
+    find: "undo: () => generation.truncate(size),",
+    replace: "undo: () => {},",
+    test: { file: "test/store/group.test.ts", name: "a group that the log refuses leaves the index as it was" },
+  },
+  {
+    name: "two texts of one hash are taken for one",
+    file: "store/owner/text-table.ts",
+    find: "if (bytes[from + at] !== key.bytes[key.from + at]) return false;",
+    replace: "if (bytes[from + at] === undefined) return false;",
+    test: { file: "test/store/stream-index.test.ts", name: "texts of one hash are told apart" },
+  },
+  {
     name: "newness by a flag: every minted id is taken for new",
     file: "store/owner/decide.ts",
     find: "part.mintedMs - clockSkewMsMax > index.floorMs()",

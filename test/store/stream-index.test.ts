@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { keyOf } from "../../store/format/text-key.ts";
+import { keyOf, type TextKey } from "../../store/format/text-key.ts";
 import { indexedIdsMax } from "../../store/limits.ts";
 import { createStreamIndex, type StreamIndex } from "../../store/owner/stream-index.ts";
 
@@ -88,6 +88,15 @@ test("a batch that is stored gives its events their sequence, and leaves those t
     "0 10",
   ]);
   expect(index.peek(keyOf("a-2"))!.find(keyOf("z"))!.sequence).toBe(20);
+});
+
+test("texts of one hash are told apart", () => {
+  const alike = (text: string): TextKey => ({ bytes: Buffer.from(text), from: 0, to: text.length, hash: 7 });
+  const index = createStreamIndex({ sequence: 0, timeMs: 0 });
+  const [one, two] = [alike("s-1"), alike("s-2")];
+  index.touch(one).add({ id: one, revision: 0, digest: 1n, sequence: 5, index: 0 });
+  expect([index.peek(two), index.peek(one)!.find(two)]).toEqual([undefined, undefined]);
+  expect(index.peek(one)!.find(one)!.sequence).toBe(5);
 });
 
 test("texts are found exactly, however many they are, whatever they are written in, and taken back", () => {
