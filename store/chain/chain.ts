@@ -1,6 +1,6 @@
 import type { StoredMessage } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { type Batch, kinds } from "../format/batch.ts";
+import { type Batch, type BatchOf, kinds } from "../format/batch.ts";
 import { decodeBatch } from "../format/decode.ts";
 import { FormatError } from "../format/format-error.ts";
 
@@ -12,21 +12,32 @@ import { FormatError } from "../format/format-error.ts";
  * batch begins a new epoch when `previous` is the shard's last *message*, accepted or not: after a stray, the broker's
  * fence is the stray's sequence, and only the next owner's epoch batch can step over it.
  */
-export interface Chain {
+export interface Chain<B = Batch> {
   /** Sequence of the last accepted batch; 0: none. */
   accepted(): number;
   /** The batch, or why the message does not belong to the chain. Throws FormatError at what only a newer reader knows. */
-  next(message: StoredMessage): { batch: Batch } | { stray: string };
+  next(message: StoredMessage): { batch: B } | { stray: string };
 }
 
 /** A chain after the batch at `after` (0: from the first message on), of whose epoch it goes on where that is known. */
 export function createChain(identity: Uint8Array, shard: number, after: number, begun?: number): Chain {
+  return createChainOf(decodeBatch, identity, shard, after, begun);
+}
+
+/** The same, for a reader that decodes only a part of each batch. */
+export function createChainOf<B extends BatchOf<unknown, unknown>>(
+  decode: (message: Uint8Array) => B,
+  identity: Uint8Array,
+  shard: number,
+  after: number,
+  begun?: number,
+): Chain<B> {
   let accepted = after;
   let seen = after;
   // Unknown after a checkpoint: the fence alone proves the next batch, which tells the epoch.
   let epoch = begun;
 
-  function judge(batch: Batch): string | undefined {
+  function judge(batch: B): string | undefined {
     if (Buffer.compare(batch.log, identity) !== 0) return "it belongs to another log";
     if (batch.shard !== shard) return `it belongs to shard ${batch.shard}`;
     if (batch.kind !== kinds.epoch && batch.kind !== kinds.events) {
@@ -46,9 +57,9 @@ export function createChain(identity: Uint8Array, shard: number, after: number, 
   return {
     accepted: () => accepted,
     next(message) {
-      let batch: Batch;
+      let batch: B;
       try {
-        batch = decodeBatch(message.data);
+        batch = decode(message.data);
       } catch (error) {
         // Written by a newer version: to pass it over would lose what is in it.
         if (!(error instanceof FormatError) || error.code === "version" || error.code === "codec") throw error;

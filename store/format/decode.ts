@@ -1,16 +1,29 @@
-import type { Batch, BatchEvent } from "./batch.ts";
+import type { Batch, BatchEvent, BatchOf } from "./batch.ts";
 import { unframe } from "./codec.ts";
 import { FormatError } from "./format-error.ts";
 import { decodeMetaField, emptyMeta, type Meta } from "./meta.ts";
 import { WireReader } from "./wire.ts";
 
+/** What a reader takes of a batch's names and events. */
+export interface Taking<Name, Event> {
+  name(reader: WireReader): Name;
+  event(reader: WireReader, timeUs: number, streams: readonly Name[]): Event;
+}
+
+const all: Taking<string, BatchEvent> = { name: (reader) => reader.text(), event: decodeEvent };
+
 /** The one batch of a message of the log. Throws FormatError; bytes after it are an error. */
 export function decodeBatch(message: Uint8Array): Batch {
+  return decodeBatchOf(message, all);
+}
+
+/** The same, of which only a part is taken: every part must refuse what is malformed, or two readers would disagree. */
+export function decodeBatchOf<Name, Event>(message: Uint8Array, taking: Taking<Name, Event>): BatchOf<Name, Event> {
   const { body, length } = unframe(message);
   if (length !== message.length) {
     throw new FormatError("trailing", `batch has ${length} bytes, but the message ${message.length}`);
   }
-  return decodeBody(body);
+  return decodeBodyOf(body, taking);
 }
 
 /** Every batch of `bytes`, one behind the other; newlines between them (the `nats` command adds one) are passed over. */
@@ -43,6 +56,10 @@ const none = new Uint8Array(0);
 
 /** An EventBatch from its protobuf. */
 export function decodeBody(body: Uint8Array): Batch {
+  return decodeBodyOf(body, all);
+}
+
+function decodeBodyOf<Name, Event>(body: Uint8Array, taking: Taking<Name, Event>): BatchOf<Name, Event> {
   const reader = new WireReader(body);
   const head: Head = {
     log: none,
@@ -57,12 +74,12 @@ export function decodeBody(body: Uint8Array): Batch {
     otherSequence: 0,
     writer: "",
   };
-  const streams: string[] = [];
-  const events: BatchEvent[] = [];
+  const streams: Name[] = [];
+  const events: Event[] = [];
   while (reader.at < reader.end) {
     const tag = reader.uint();
-    if (tag === 82) events.push(decodeEvent(reader, head.timeUs, streams));
-    else if (tag === 74) streams.push(reader.text());
+    if (tag === 82) events.push(taking.event(reader, head.timeUs, streams));
+    else if (tag === 74) streams.push(taking.name(reader));
     else decodeHeadField(reader, tag, head);
   }
   if (head.log.length !== 16) {
@@ -112,10 +129,7 @@ function decodeEvent(reader: WireReader, timeUs: number, streams: readonly strin
     else meta = decodeMetaField(reader, tag, meta);
   }
   reader.end = outer;
-  const name = streams[stream];
-  if (name === undefined) {
-    throw new FormatError("malformed", `event names stream ${stream}, the batch has ${streams.length}`);
-  }
+  const name = nameOf(streams, stream);
   // Written out: a spread costs a third of the decoding.
   return {
     stream: name,
@@ -136,4 +150,11 @@ function decodeEvent(reader: WireReader, timeUs: number, streams: readonly strin
     actor: meta.actor,
     dataKey: meta.dataKey,
   };
+}
+
+/** The name that an event means. */
+export function nameOf<Name>(streams: readonly Name[], stream: number): Name {
+  const name = streams[stream];
+  if (name !== undefined) return name;
+  throw new FormatError("malformed", `event names stream ${stream}, the batch has ${streams.length}`);
 }

@@ -1,4 +1,5 @@
 import { FormatError } from "./format-error.ts";
+import { keyOfBytes, type TextKey } from "./text-key.ts";
 
 /** Protobuf's wire format by hand: five times the speed of a generated decoder, and held to one by a test. */
 
@@ -60,6 +61,19 @@ export class WireReader {
     const text = this.view.toString("latin1", from, this.at);
     for (let i = from; i < this.at; i++) if (this.view[i]! > 0x7f) return this.utf8(from, this.at);
     return text;
+  }
+
+  /** A text where it stands, no less checked. */
+  key(): TextKey {
+    const length = this.length();
+    const from = this.at;
+    this.at += length;
+    for (let i = from; i < this.at; i++) {
+      if (this.view[i]! <= 0x7f) continue;
+      this.utf8(from, this.at);
+      break;
+    }
+    return keyOfBytes(this.view, from, this.at);
   }
 
   private utf8(from: number, to: number): string {

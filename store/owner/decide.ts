@@ -1,8 +1,9 @@
-import type { LookedUp } from "../archive.ts";
 import { type ExpectedRevision, StoreError } from "../error.ts";
+import { keyOf } from "../format/text-key.ts";
 import { clockSkewMsMax } from "../limits.ts";
 import type { AppendPart } from "./append-part.ts";
-import type { Entry, Indexed, StreamIndex } from "./stream-index.ts";
+import type { Entry, Indexed } from "./generation.ts";
+import type { StreamIndex } from "./stream-index.ts";
 
 /**
  * What the owner does with one part of an append, given its index and what the archive said. Pure but for the index it is
@@ -16,11 +17,12 @@ export type Refusal = { readonly kind: "refuse"; readonly error: StoreError };
 export type Repeat = {
   readonly kind: "repeat";
   readonly stream: string;
+  readonly firstId: string;
   readonly first: Indexed;
   readonly last: Indexed;
 };
 /** `last` is the stream's last revision before it. */
-export type Acceptance = { readonly kind: "accept"; readonly last: number; readonly fresh: boolean };
+export type Acceptance = { readonly kind: "accept"; readonly last: number };
 
 /** When it is decided: no batch of the shard is in flight then. */
 export interface Moment {
@@ -32,7 +34,7 @@ export interface Moment {
 
 export function decide(part: AppendPart, index: StreamIndex, now: Moment): Decision {
   const { stream, expected } = part.request;
-  const entry = index.peek(stream);
+  const entry = index.peek(keyOf(stream));
   const known = recall(part, entry, index, now.last);
   if (known === undefined) return { kind: "look-up" };
   const last = entry?.last ?? known.archived;
@@ -43,7 +45,7 @@ export function decide(part: AppendPart, index: StreamIndex, now: Moment): Decis
   // whatever the clocks have done. A repeat of what was recorded is none the less a repeat.
   const aheadMs = (part.mintedMs ?? 0) - now.timeUs / 1000;
   if (aheadMs > clockSkewMsMax) return { kind: "refuse", error: ofTheFuture(stream, aheadMs) };
-  return { kind: "accept", last, fresh: last === -1 };
+  return { kind: "accept", last };
 }
 
 function ofTheFuture(stream: string, aheadMs: number): StoreError {
@@ -72,7 +74,12 @@ export function decideTogether(
   if (exists !== undefined) return exists;
   const again = decisions.find((decision) => decision.kind === "repeat");
   if (again !== undefined && (refused.length > 0 || decisions.some(({ kind }) => kind === "accept"))) {
-    return taken(again.stream, again.first, "it was recorded before, other streams of this append were not");
+    return taken(
+      again.stream,
+      again.firstId,
+      again.first,
+      "it was recorded before, other streams of this append were not",
+    );
   }
   return refused[0] ?? { kind: "together", decisions };
 }
@@ -84,14 +91,14 @@ function recall(
   index: StreamIndex,
   last: number,
 ): { events: readonly (Indexed | undefined)[]; archived: number } | undefined {
-  const here = part.events.map((event) => entry?.find(event.id));
+  const here = part.events.map((event) => entry?.find(keyOf(event.id)));
   if (entry?.complete || here.every((event) => event !== undefined)) return { events: here, archived: -1 };
   if (isNew(part, index)) return { events: here, archived: -1 };
   const { lookedUp } = part;
   // An answer from below the floor says nothing of what was forgotten since, and one from above the last batch is of another log.
   if (lookedUp === undefined || lookedUp.floor < index.floor() || lookedUp.floor > last) return undefined;
   return {
-    events: here.map((event, at) => event ?? fromArchive(part.events[at]!.id, lookedUp.found[at])),
+    events: here.map((event, at) => event ?? lookedUp.found[at]?.known),
     archived: lookedUp.found[0]?.revision ?? -1,
   };
 }
@@ -101,31 +108,35 @@ function isNew(part: AppendPart, index: StreamIndex): boolean {
   return part.mintedMs !== undefined && part.mintedMs - clockSkewMsMax > index.floorMs();
 }
 
-function fromArchive(id: string, found: LookedUp | undefined): Indexed | undefined {
-  return found?.known === undefined ? undefined : { id, ...found.known };
-}
-
 function repeatOrRefuse(part: AppendPart, known: readonly (Indexed | undefined)[], count: number): Decision {
   const { stream } = part.request;
-  const first = known.find((event) => event !== undefined) as Indexed;
+  const met = known.findIndex((event) => event !== undefined);
+  const first = known[met] as Indexed;
+  const firstId = part.events[met]!.id;
   if (count < known.length) {
-    return taken(stream, first, `${count} of its ${known.length} event ids were recorded before, the others not`);
+    return taken(
+      stream,
+      firstId,
+      first,
+      `${count} of its ${known.length} event ids were recorded before, the others not`,
+    );
   }
   for (let at = 0; at < known.length; at++) {
     const event = known[at] as Indexed;
-    if (event.digest !== part.events[at]!.digest) {
-      return taken(stream, event, `event id "${event.id}" was recorded before with other content`);
+    const { id, digest } = part.events[at]!;
+    if (event.digest !== digest) {
+      return taken(stream, id, event, `event id "${id}" was recorded before with other content`);
     }
     if (event.revision !== first.revision + at) {
-      return taken(stream, event, "its event ids were recorded before in another order");
+      return taken(stream, id, event, "its event ids were recorded before in another order");
     }
   }
-  return { kind: "repeat", stream, first, last: known.at(-1) as Indexed };
+  return { kind: "repeat", stream, firstId, first, last: known.at(-1) as Indexed };
 }
 
 /** Names the event that stands in the way, so that its sender can look at it. */
-function taken(stream: string, event: Indexed, why: string): Refusal {
-  const details = { stream, eventId: event.id, eventRevision: event.revision };
+function taken(stream: string, id: string, event: Indexed, why: string): Refusal {
+  const details = { stream, eventId: id, eventRevision: event.revision };
   return { kind: "refuse", error: new StoreError("already-exists", `cannot append to ${stream}: ${why}`, details) };
 }
 

@@ -1,9 +1,10 @@
 import type { PackedEvent } from "../format/encode.ts";
+import { keyOf } from "../format/text-key.ts";
 import { batchBytesMax, batchEventsMax } from "../limits.ts";
 import type { AppendPart } from "./append-part.ts";
 import { type Acceptance, decide, decideTogether, type Moment, type Refusal, type Repeat } from "./decide.ts";
 import { expired, type Pending } from "./pending.ts";
-import type { Entry, Indexed, StreamIndex } from "./stream-index.ts";
+import type { StreamIndex } from "./stream-index.ts";
 
 /** What one batch takes of the queue, decided; its events are tentative in the index until the batch is stored. */
 export interface Group {
@@ -16,6 +17,8 @@ export interface Group {
   /** Recorded time of its events, microseconds. */
   readonly timeUs: number;
   all(): Pending[];
+  /** Its batch was stored: its events are no longer tentative in the index. */
+  stored(sequence: number): void;
   /** Takes the tentative events out of the index again. */
   undo(): void;
 }
@@ -31,10 +34,10 @@ export type PartFate = Accepted | Repeat | Refusal;
 export interface Accepted {
   readonly kind: "accept";
   readonly part: AppendPart;
-  readonly indexed: readonly Indexed[];
-  readonly entry: Entry;
   /** The stream's last revision before it. */
   readonly before: number;
+  /** Of its last event, in the batch. */
+  readonly lastIndex: number;
 }
 
 /** Decides what the queue holds, as far as one batch takes it: the group commit. */
@@ -49,6 +52,7 @@ export function createGroup(
   const decided: Decided[] = [];
   const accepted: Accepted[] = [];
   const events: PackedEvent[] = [];
+  const tentative = index.begin();
   let bytes = 0;
   /** Number of the append in its batch: the events of all parts that are recorded together share it. */
   let append = 0;
@@ -72,10 +76,6 @@ export function createGroup(
   /** Undefined: the archive must be asked first. */
   function fatesOf({ parts, atomic }: Pending): readonly PartFate[] | undefined {
     if (parts.length > 1 && atomic) return fatesTogether(parts);
-    // Carried over before anything is asked of it: what is pruned then must be looked up for all parts, or for none.
-    for (const { request } of parts) {
-      if (parts.length > 1 && index.peek(request.stream)) index.touch(request.stream, { last: -1, complete: false });
-    }
     // Known of all of them before the first is decided: none overtakes another.
     if (parts.length > 1 && parts.some((part) => decide(part, index, moment).kind === "look-up")) return undefined;
     const fates: PartFate[] = [];
@@ -98,18 +98,17 @@ export function createGroup(
     return fates;
   }
 
-  function accept(part: AppendPart, { last: before, fresh }: Acceptance): Accepted {
+  function accept(part: AppendPart, { last: before }: Acceptance): Accepted {
     const { stream } = part.request;
-    const entry = index.touch(stream, { last: before, complete: fresh });
-    const indexed = part.events.map(({ id, digest, sent }, at) => {
-      const record: Indexed = { id, revision: before + 1 + at, digest, sequence: 0, index: events.length };
-      index.record(entry, record);
-      events.push({ stream, revision: record.revision, recordedUs: timeUs, append, digest, sent });
-      return record;
-    });
-    entry.last = before + indexed.length;
+    const entry = index.touch(keyOf(stream));
+    let revision = before;
+    for (const { id, digest, sent } of part.events) {
+      revision++;
+      entry.add({ id: keyOf(id), revision, digest, sequence: 0, index: events.length });
+      events.push({ stream, revision, recordedUs: timeUs, append, digest, sent });
+    }
     bytes += part.bytes;
-    const fate: Accepted = { kind: "accept", part, indexed, entry, before };
+    const fate: Accepted = { kind: "accept", part, before, lastIndex: events.length - 1 };
     accepted.push(fate);
     return fate;
   }
@@ -121,12 +120,6 @@ export function createGroup(
     events,
     timeUs,
     all: () => decided.map(({ pending }) => pending),
-    undo() {
-      for (const { part, entry, before } of accepted.reverse()) {
-        for (const event of part.events) entry.forget(event.id);
-        entry.last = before;
-        if (before === -1) index.remove(part.request.stream);
-      }
-    },
+    ...tentative,
   };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { every } from "../../mesh/clock.ts";
 import { StoreError } from "../error.ts";
+import { keyOf } from "../format/text-key.ts";
 import * as limits from "../limits.ts";
 import { refusalOf } from "./admission.ts";
 import { createAppendQueue } from "./append-queue.ts";
@@ -246,7 +247,12 @@ export function createShardOwner(options: OwnerOptions): Shard {
     },
     above(sequence, stream) {
       if (session === undefined || !surely(session) || sequence < session.index.floor()) return undefined;
-      return [...(session.index.peek(stream)?.events() ?? [])].filter((event) => event.sequence > sequence);
+      const found = new Set<number>();
+      for (const event of session.index.peek(keyOf(stream))?.events() ?? []) {
+        if (event.sequence > sequence) found.add(event.sequence);
+        else if (event.sequence > 0) break;
+      }
+      return [...found].reverse();
     },
     queued: () => queue.size,
     status: () => ({

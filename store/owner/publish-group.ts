@@ -37,7 +37,8 @@ export async function publishGroup(
   if (fate.kind === "stored") {
     Object.assign(session, { last: fate.sequence, timeUs: group.timeUs });
     options.onStored(message.length);
-    settleStored(group, fate.sequence, options);
+    group.stored(fate.sequence);
+    for (const one of group.decided) settle(one, fate.sequence, options);
     return { kind: "done" };
   }
   if (fate.kind === "refused") {
@@ -63,7 +64,7 @@ function settleAlone(group: Group, session: Session, options: OwnerOptions): Gro
   const again: Pending[] = [];
   for (const one of group.decided) {
     const refuses = one.fates.some(({ kind }) => kind === "refuse");
-    if (!refuses || session.lease.held()) settle(one, options);
+    if (!refuses || session.lease.held()) settle(one, session.last, options);
     else again.push(one.pending);
   }
   if (again.length === 0) return { kind: "done" };
@@ -71,16 +72,12 @@ function settleAlone(group: Group, session: Session, options: OwnerOptions): Gro
   return { kind: "lost", reason: "its lease may have run out", again };
 }
 
-function settleStored(group: Group, sequence: number, options: OwnerOptions): void {
-  for (const { indexed } of group.accepted) for (const event of indexed) event.sequence = sequence;
-  for (const one of group.decided) settle(one, options);
-}
-
-function settle({ pending, fates }: Decided, options: OwnerOptions): void {
+/** `sequence`: of the group's batch. */
+function settle({ pending, fates }: Decided, sequence: number, options: OwnerOptions): void {
   const [first] = fates;
   // Of one that is refused as a whole there is only the refusal.
   if (first?.kind === "refuse" && fates.length === 1) pending.reject(first.error);
-  else pending.resolve(fates.map((fate) => (fate.kind === "refuse" ? fate.error : answer(fate, options))));
+  else pending.resolve(fates.map((fate) => (fate.kind === "refuse" ? fate.error : answer(fate, sequence, options))));
 }
 
 function settleRefused(group: Group): void {
@@ -99,18 +96,20 @@ function settleUnknown(group: Group, cause: unknown): void {
   for (const pending of group.all()) pending.reject(error);
 }
 
-function answer(fate: Accepted | Repeat, options: OwnerOptions): AppendResult {
-  const repeated = fate.kind === "repeat";
-  const first = repeated ? fate.first : fate.indexed[0]!;
-  const last = repeated ? fate.last : fate.indexed.at(-1)!;
-  return {
-    home: options.home,
-    firstRevision: first.revision,
-    lastRevision: last.revision,
-    position: { log: options.log.identity, shard: options.shard, sequence: last.sequence, index: last.index },
-    repeated,
-    durability: options.durability,
-  };
+function answer(fate: Accepted | Repeat, sequence: number, options: OwnerOptions): AppendResult {
+  const { home, durability, shard } = options;
+  const log = options.log.identity;
+  if (fate.kind === "accept") {
+    const { part, before, lastIndex } = fate;
+    const position = { log, shard, sequence, index: lastIndex };
+    const lastRevision = before + part.events.length;
+    return { home, firstRevision: before + 1, lastRevision, position, repeated: false, durability };
+  }
+  const { first, last } = fate;
+  // Of an append of this group: it was tentative as the repeat was decided.
+  const position = { log, shard, sequence: last.sequence === 0 ? sequence : last.sequence, index: last.index };
+  const [firstRevision, lastRevision] = [first.revision, last.revision];
+  return { home, firstRevision, lastRevision, position, repeated: true, durability };
 }
 
 /** So that a reader may pass over a batch undecoded; never more than a hint, as mirrors drop some headers. */

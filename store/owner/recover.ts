@@ -1,10 +1,11 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { type Chain, createChain, strayAlarm } from "../chain/chain.ts";
+import { type Chain, createChainOf, strayAlarm } from "../chain/chain.ts";
 import { createProof, tryDecode } from "../chain/proof.ts";
 import { StoreError } from "../error.ts";
-import { type Batch, kinds } from "../format/batch.ts";
+import { type BatchOf, kinds } from "../format/batch.ts";
 import { clockSkewMsMax, readBackMessagesMax, recoveredEventsMax } from "../limits.ts";
+import { decodeForIndex, type RecoveredBatch } from "./recovered-batch.ts";
 import { createStreamIndex, type StreamIndex } from "./stream-index.ts";
 
 /** What an owner remembers of its shard. */
@@ -44,9 +45,14 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const proof = createProof(log);
   let rebuilt = archived === undefined && from > 0 ? undefined : await beginAt(log, shard, from);
   for await (const message of log.read(shard, { from: from + 1, to: epoch, signal })) {
-    const next = rebuilt === undefined ? await proof.judge(message) : rebuilt.chain.next(message);
+    if (rebuilt === undefined) {
+      const first = await proof.judge(message);
+      if ("stray" in first) strayAlarm(logger, message, first.stray);
+      else rebuilt = await beginBehind(log, message, first.batch);
+      continue;
+    }
+    const next = rebuilt.chain.next(message);
     if ("stray" in next) strayAlarm(logger, message, next.stray);
-    else if (rebuilt === undefined) rebuilt = await beginBehind(log, message, next.batch);
     else rebuilt.add(message, next.batch);
   }
   const read = rebuilt?.chain.accepted() ?? from;
@@ -66,15 +72,15 @@ async function readBackFrom(log: Log, shard: number, epoch: number): Promise<num
 }
 
 interface Rebuilt {
-  readonly chain: Chain;
+  readonly chain: Chain<RecoveredBatch>;
   readonly index: StreamIndex;
-  add(message: StoredMessage, batch: Batch): void;
+  add(message: StoredMessage, batch: RecoveredBatch): void;
   timeUs(): number;
 }
 
 /** At a checkpoint of the archive, or before the first message. */
 async function beginAt(log: Log, shard: number, sequence: number): Promise<Rebuilt> {
-  const chain = createChain(log.identity, shard, sequence);
+  const chain = createChainOf(decodeForIndex, log.identity, shard, sequence);
   if (sequence === 0) return rebuild(chain, { sequence, timeMs: 0 }, 0);
   // Where it is gone, what follows it is later: less is provably new, never more.
   const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence));
@@ -84,13 +90,18 @@ async function beginAt(log: Log, shard: number, sequence: number): Promise<Rebui
 }
 
 /** In the middle of the log: a batch that has proved itself is the floor. */
-async function beginBehind(log: Log, message: StoredMessage, batch: Batch): Promise<Rebuilt> {
+async function beginBehind(
+  log: Log,
+  message: StoredMessage,
+  { kind, epoch }: BatchOf<unknown, unknown>,
+): Promise<Rebuilt> {
   const { shard, sequence } = message;
-  const chain = createChain(log.identity, shard, sequence, batch.kind === kinds.epoch ? sequence : batch.epoch);
+  const begun = kind === kinds.epoch ? sequence : epoch;
+  const chain = createChainOf(decodeForIndex, log.identity, shard, sequence, begun);
   return rebuild(chain, { sequence, timeMs: (await latestUs(log, message)) / 1000 }, recordedUs(message));
 }
 
-function rebuild(chain: Chain, floor: { sequence: number; timeMs: number }, lastUs: number): Rebuilt {
+function rebuild(chain: Chain<RecoveredBatch>, floor: { sequence: number; timeMs: number }, lastUs: number): Rebuilt {
   const index = createStreamIndex(floor);
   let timeUs = lastUs;
   let generation = 0;
@@ -99,7 +110,7 @@ function rebuild(chain: Chain, floor: { sequence: number; timeMs: number }, last
     index,
     timeUs: () => timeUs,
     add({ sequence }, batch) {
-      index.add(batch, sequence);
+      index.add(batch.events, sequence);
       timeUs = Math.max(timeUs, endOf(batch));
       generation += batch.events.length;
       if (generation < recoveredEventsMax / 2) return;
@@ -130,4 +141,5 @@ export function recordedUs(message: StoredMessage): number {
   return "batch" in decoded ? endOf(decoded.batch) : 0;
 }
 
-const endOf = (batch: Batch): number => batch.events.at(-1)?.recordedUs ?? batch.timeUs;
+const endOf = (batch: BatchOf<unknown, { readonly recordedUs: number }>): number =>
+  batch.events.at(-1)?.recordedUs ?? batch.timeUs;

@@ -2,7 +2,6 @@ import type { AppendOutcome } from "../event-store.ts";
 import type { AppendPart } from "./append-part.ts";
 import type { Pending, PendingOptions } from "./pending.ts";
 import type { StandOptions } from "./standings.ts";
-import type { Indexed } from "./stream-index.ts";
 
 /**
  * A shard as this process has it: as its owner (owner.ts), or as one that sends every append on to whoever is, and cannot say
@@ -25,8 +24,8 @@ export interface Shard extends AsyncDisposable {
   last(): number | undefined;
   /** The same, once it is surely the owner; it claims the shard for it. Undefined: another process has it, or is meant to. */
   stand(options: StandOptions): Promise<number | undefined>;
-  /** As owner: where the stream's events above `sequence` are. Undefined: the index does not know them all. */
-  above(sequence: number, stream: string): readonly Indexed[] | undefined;
+  /** As owner: in which messages above `sequence` the stream has events, ascending. Undefined: the index does not know them all. */
+  above(sequence: number, stream: string): readonly number[] | undefined;
   queued(): { readonly appends: number; readonly bytes: number; readonly events: number };
   status(): ShardState;
 }

@@ -52,10 +52,9 @@ export function createTail({ log, owner, end }: OwnLog, key: LogKey, logger: Log
 
   /** Where the owner's index has the stream's events, ascending; undefined where this process cannot say. */
   function indexed({ shard, stream, above, to }: TailPlace): number[] | undefined {
-    const known = owner(shard).above(above, stream);
-    if (known === undefined) return undefined;
-    const sequences = new Set(known.map((event) => event.sequence).filter((sequence) => sequence <= to));
-    return [...sequences].sort((a, b) => a - b);
+    return owner(shard)
+      .above(above, stream)
+      ?.filter((sequence) => sequence <= to);
   }
 
   /** Every batch of the shard, from the log itself. */

@@ -43,8 +43,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "event ids are forgotten on recovery",
     file: "store/owner/stream-index.ts",
-    find: "        record(entry, { id: event.id, revision",
-    replace: '        record(entry, { id: "", revision',
+    find: "young.touch(stream).add({ id, revision, digest, sequence, index });",
+    replace: "young.touch(stream).add({ id: stream, revision, digest, sequence, index });",
     test: faults("a repeat that meets a new owner while the archive stands still"),
   },
   {
@@ -56,10 +56,31 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "an entry that lacks the stream's beginning is taken for complete",
-    file: "store/owner/stream-index.ts",
-    find: "complete: event.revision === 0 }",
-    replace: "complete: true }",
+    file: "store/owner/generation.ts",
+    find: "return this.size === this.last + 1 ||",
+    replace: "return this.size > 0 ||",
     test: { file: "test/store/decide.test.ts", name: "a stream whose beginning lies below the floor" },
+  },
+  {
+    name: "of a hot stream only the events that were carried over are looked for",
+    file: "store/owner/generation.ts",
+    find: " ?? this.generation.before(this.stream)?.find(id)",
+    replace: "",
+    test: { file: "test/store/stream-index.test.ts", name: "a hot stream is known whole" },
+  },
+  {
+    name: "a batch that the log refused stays in the index",
+    file: "store/owner/stream-index.ts",
+    find: "undo: () => generation.truncate(size),",
+    replace: "undo: () => {},",
+    test: { file: "test/store/group.test.ts", name: "a group that the log refuses leaves the index as it was" },
+  },
+  {
+    name: "two texts of one hash are taken for one",
+    file: "store/owner/text-table.ts",
+    find: "if (bytes[from + at] !== key.bytes[key.from + at]) return false;",
+    replace: "if (bytes[from + at] === undefined) return false;",
+    test: { file: "test/store/stream-index.test.ts", name: "texts of one hash are told apart" },
   },
   {
     name: "newness by a flag: every minted id is taken for new",
@@ -72,7 +93,8 @@ export const mutations: readonly Mutation[] = [
     name: "answered before the broker has acknowledged",
     file: "store/owner/publish-group.ts",
     find: "  const fate = await commit(batch)",
-    replace: "  settleStored(group, session.last + 1, options);\n  const fate = await commit(batch)",
+    replace:
+      "  for (const one of group.decided) settle(one, session.last + 1, options);\n  const fate = await commit(batch)",
     test: { file: "test/store/append-deadlines.test.ts", name: "given up before it is decided it is never recorded" },
   },
   {
@@ -113,7 +135,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a repeat is known by its id alone, whatever it says now",
     file: "store/owner/decide.ts",
-    find: "if (event.digest !== part.events[at]!.digest) {",
+    find: "if (event.digest !== digest) {",
     replace: "if (event.digest === undefined) {",
     test: appends("the same id with other content"),
   },

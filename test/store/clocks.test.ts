@@ -79,7 +79,7 @@ test("whatever the clocks of owner and gateways do, no order is recorded twice, 
         expect([stream, recorded.has(stream)]).toEqual([stream, false]);
         lastUs = timeUs;
         last++;
-        for (const one of fate.indexed) one.sequence = last;
+        group.stored(last);
         recorded.set(stream, { revision: 0, digest: part.events[0]!.digest, sequence: last, index: 0 });
       }
     }

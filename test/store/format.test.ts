@@ -11,6 +11,7 @@ import { FormatError, type FormatErrorCode } from "../../store/format/format-err
 import { decodeMeta, encodeMeta } from "../../store/format/meta.ts";
 import { WireWriter } from "../../store/format/wire.ts";
 import { EventBatchSchema } from "../../store/gen/meridian/log/v1/batch_pb.ts";
+import { decodeForIndex, type RecoveredBatch } from "../../store/owner/recovered-batch.ts";
 import type { CodecName } from "../../store/store-options.ts";
 import vectors from "./vectors.json" with { type: "json" };
 
@@ -217,6 +218,42 @@ test("decodeBatch() answers any damaged bytes with a FormatError or a batch", ()
     if (!refit && byte !== messages[which]![place]) expect(code).toBe("checksum");
   });
   fc.assert(property, { numRuns: 3_000 });
+});
+
+test("what an owner takes of a batch is what others read, and it refuses what they refuse, byte for byte", () => {
+  const textOf = ({ bytes, from, to }: RecoveredBatch["streams"][number]) =>
+    Buffer.from(bytes).toString("utf8", from, to);
+  const attempt = (decode: () => unknown) => {
+    try {
+      return decode();
+    } catch (error) {
+      return `${error}`;
+    }
+  };
+  const body = Buffer.from(plain.subarray(preambleBytes));
+  let refused = 0;
+  for (let at = 0; at < body.length; at++) {
+    for (const bit of [1, 2, 4, 8, 16, 32, 64, 128]) {
+      const damaged = Buffer.from(body);
+      damaged[at]! ^= bit;
+      const message = frame(damaged, "none");
+      const whole = attempt(() => {
+        const { streams, events, ...head } = decodeBatch(message);
+        const taken = events.map(({ stream, id, revision, digest, recordedUs }) => {
+          return { stream, id, revision, digest, recordedUs };
+        });
+        return { ...head, streams, events: taken };
+      });
+      const part = attempt(() => {
+        const { streams, events, ...head } = decodeForIndex(message);
+        const taken = events.map((event) => ({ ...event, stream: textOf(event.stream), id: textOf(event.id) }));
+        return { ...head, streams: streams.map(textOf), events: taken };
+      });
+      if (typeof whole === "string") refused++;
+      expect(part).toEqual(whole);
+    }
+  }
+  expect(refused).toBeGreaterThan(500);
 });
 
 test("splitBatches() takes several batches in a row, newlines between them, and says what is wrong in the middle", () => {
