@@ -49,8 +49,21 @@ export interface Tenant {
   readonly currency: string;
   /** What the tenant may store in each region, bytes. */
   readonly diskMax: number;
+  /** Seconds that an order may stay as it is, by its status, before it is looked after. */
+  readonly deadlines: Readonly<Record<keyof typeof deadlines, number>>;
   readonly logs: readonly TenantLog[];
 }
+
+/** In seconds: what a worker moves has long been tried when a quarter of an hour is over; people are given days. */
+const deadlines = {
+  received: 900,
+  paid: 900,
+  "in-review": 86_400,
+  approved: 14 * 86_400,
+  shipped: 30 * 86_400,
+  voiding: 900,
+  refunding: 900,
+} as const;
 
 export interface Mesh {
   readonly name: string;
@@ -133,8 +146,18 @@ function readTenant(settings: Settings, regions: readonly Region[]): Tenant {
     defaultRegion,
     currency: settings.text("currency", undefined, { test: /^[A-Z]{3}$/, rule: "an ISO 4217 code" }),
     diskMax: settings.bytes("disk_max", "2 GiB"),
+    deadlines: settings.section("deadlines", readDeadlines),
     logs,
   };
+}
+
+function readDeadlines(settings: Settings): Tenant["deadlines"] {
+  const seconds = { min: 1, max: 366 * 86_400 };
+  const read = Object.entries(deadlines).map(([status, initial]) => [
+    status,
+    settings.integer(status, seconds, initial),
+  ]);
+  return Object.fromEntries(read) as Tenant["deadlines"];
 }
 
 function readLog(settings: Settings, regions: readonly string[]): TenantLog {

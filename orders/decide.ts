@@ -12,7 +12,7 @@ export type WorkerCommand =
   | { readonly kind: "Approve"; readonly orderId: string }
   /** By a rule: a person is to look at it. */
   | { readonly kind: "RequestReview"; readonly orderId: string; readonly reason: string }
-  /** By a rule: it cannot stand. */
+  /** By a rule, or because nobody has decided in time: it cannot stand. */
   | { readonly kind: "Refuse"; readonly orderId: string; readonly reason: string }
   /** The provider answered `refund`, or `void` where no charge is known. Ends the order too, where that is decided. */
   | { readonly kind: "Settle"; readonly orderId: string; readonly key: string; readonly answer: PaymentAnswer }
@@ -31,7 +31,7 @@ export function decide(state: OrderState, command: WorkerCommand): readonly Orde
       if (!isUnderReview(state)) return [];
       return [{ type: "order.review-requested", data: { order_id: orderId, reason: command.reason } }];
     case "Refuse":
-      if (!isUnderReview(state)) return [];
+      if (!isUnderReview(state) && state.status !== "in-review" && !isUnsettled(state)) return [];
       return [{ type: "order.refund-requested", data: { order_id: orderId, reason: command.reason } }];
     case "Settle":
       return settle(state, command);
@@ -42,6 +42,8 @@ export function decide(state: OrderState, command: WorkerCommand): readonly Orde
 }
 
 const isUnderReview = ({ status, payment }: OrderState) => status === "paid" && payment.state === "charged";
+
+const isUnsettled = ({ status, payment }: OrderState) => status === "received" && payment.state === "unknown";
 
 /** Its outcome is known, and no money is with us. */
 export const isUnpaid = ({ payment: { state } }: OrderState): boolean => state !== "unknown" && state !== "charged";

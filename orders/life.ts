@@ -15,7 +15,7 @@ export type OrderStatus =
   | "approved"
   | "shipped"
   | "delivered"
-  | "cancelling"
+  | "voiding"
   | "refunding"
   | "rejected"
   | "cancelled";
@@ -43,7 +43,8 @@ export const life: Readonly<Record<OrderStatus, StatusRow>> = {
     moves: "worker",
     on: {
       "order.payment-debited": "paid",
-      "order.cancel-requested": "cancelling",
+      "order.cancel-requested": "voiding",
+      "order.refund-requested": "voiding",
       "order.rejected": "rejected",
     },
     commands: ["cancel"],
@@ -92,11 +93,11 @@ export const life: Readonly<Record<OrderStatus, StatusRow>> = {
     commands: ["deliver"],
   },
   delivered: { waitsFor: "nothing", moves: "nobody", on: {}, commands: [] },
-  /** Cancelled while the outcome of the payment was unknown: a void settles it. */
-  cancelling: {
+  /** It cannot stand, and the outcome of its payment is unknown: a void settles it. */
+  voiding: {
     waitsFor: "the void of its payment",
     moves: "worker",
-    on: { "order.payment-debited": "refunding", "order.cancelled": "cancelled" },
+    on: { "order.payment-debited": "refunding", "order.rejected": "rejected", "order.cancelled": "cancelled" },
     commands: [],
   },
   refunding: {

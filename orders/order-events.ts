@@ -61,9 +61,21 @@ const decisionTypes = [
   "order.delivered",
 ] as const;
 
+/** Data of `order.overdue`: nothing has happened to the order in this status for as long as its deadline. */
+interface OverdueData {
+  readonly order_id?: string;
+  readonly status?: string;
+}
+
 const stepTypes = ["order.step-parked", "order.step-replayed", "order.step-dropped"] as const;
 
-export const orderEventTypes = ["order.created", ...paymentTypes, ...decisionTypes, ...stepTypes] as const;
+export const orderEventTypes = [
+  "order.created",
+  ...paymentTypes,
+  ...decisionTypes,
+  ...stepTypes,
+  "order.overdue",
+] as const;
 const known: ReadonlySet<string> = new Set(orderEventTypes);
 
 export type OrderEvent =
@@ -71,7 +83,8 @@ export type OrderEvent =
   | { readonly type: "order.created"; readonly data: OrderFacts | undefined }
   | { readonly type: (typeof paymentTypes)[number]; readonly data: PaymentData }
   | DecisionEvent
-  | StepEvent;
+  | StepEvent
+  | { readonly type: "order.overdue"; readonly data: OverdueData };
 
 export interface DecisionEvent {
   readonly type: (typeof decisionTypes)[number];
@@ -107,7 +120,7 @@ function factsOf(data: Uint8Array, currency: string): OrderFacts | undefined {
 }
 
 /** What is known of payments and decisions is text; of a stranger's event only that is taken. */
-export function textsOf(data: Uint8Array): PaymentData & DecisionData & StepData {
+export function textsOf(data: Uint8Array): PaymentData & DecisionData & StepData & OverdueData {
   const members = Object.entries(parseObject(data) ?? {});
   return Object.fromEntries(members.filter(([, value]) => typeof value === "string"));
 }

@@ -19,6 +19,8 @@ export interface OrderState {
   readonly ending?: Ending;
   /** Why it will be, or was, rejected or cancelled, or why a person looks at it. */
   readonly reason?: string;
+  /** Deadlines that have passed in this status. */
+  readonly overdue?: number;
   /** Steps that could not be done and wait for a person, by worker; what this worker would do later waits behind them. */
   readonly parked?: Readonly<Partial<Record<OrderWorker, ParkedStep>>>;
 }
@@ -35,7 +37,7 @@ export const absentOrder: OrderState = { status: "absent", payment: { state: "un
 export function evolve(before: OrderState, event: OrderEvent): OrderState {
   const status = life[before.status].on[event.type] ?? before.status;
   const moved = status !== before.status;
-  const state = { ...before, status };
+  const state: OrderState = { ...before, status, overdue: moved ? undefined : before.overdue };
   switch (event.type) {
     case "order.created":
       return moved ? { ...state, facts: event.data } : state;
@@ -66,6 +68,8 @@ export function evolve(before: OrderState, event: OrderEvent): OrderState {
     case "order.step-replayed":
     case "order.step-dropped":
       return { ...state, parked: stepped(before.parked, event) };
+    case "order.overdue":
+      return event.data.status === status ? { ...state, overdue: (before.overdue ?? 0) + 1 } : state;
   }
 }
 

@@ -11,7 +11,9 @@ export type OrderIntent =
   /** The order cannot stand, and there may be money with us: refund what was charged, void what may yet be. */
   | { readonly kind: "settle"; readonly facts: OrderFacts }
   /** It cannot stand, and there is none. */
-  | { readonly kind: "end" };
+  | { readonly kind: "end" }
+  /** Nobody has decided in time. */
+  | { readonly kind: "refuse"; readonly reason: string };
 
 /**
  * The saga's coordinator: what is to be done because of an event, in the order's newest state; nothing where it is done
@@ -32,9 +34,22 @@ export function react(state: OrderState, type: string): OrderIntent | undefined 
     case "order.refund-requested":
     case "order.cancel-requested":
       return ending === undefined ? undefined : settle(state, facts);
+    case "order.overdue":
+      return late(state, facts);
     default:
       return undefined;
   }
+}
+
+/** Once more what the order waits for; at the second deadline it is compensated. What a person is to do only a person can. */
+function late(state: OrderState, facts: OrderFacts): OrderIntent | undefined {
+  const { status, payment, ending, overdue = 0 } = state;
+  if (ending !== undefined) return settle(state, facts);
+  if (status === "received" && payment.state === "unknown") {
+    return overdue > 1 ? { kind: "refuse", reason: "payment-timeout" } : { kind: "charge", attempt: 1, facts };
+  }
+  if (status === "paid" && payment.state === "charged") return { kind: "review", facts };
+  return status === "in-review" && overdue > 1 ? { kind: "refuse", reason: "review-timeout" } : undefined;
 }
 
 function settle(state: OrderState, facts: OrderFacts): OrderIntent | undefined {

@@ -21,6 +21,10 @@ export const limits = {
   tries: 20,
   retryFirstMs: 100,
   retryMaxMs: 5_000,
+  /** Between two looks for overdue orders, give or take a half: deadlines are minutes at the least. */
+  sweepMs: 10_000,
+  /** Overdue orders fetched at once. */
+  sweptAtOnce: 500,
   /** Deliveries of an event whose step fails with what may pass: about a quarter of an hour; then the step is parked. */
   deliveries: 10,
   /** Of a parked step: how many errors of a chain are recorded, and characters of each. */

@@ -4,7 +4,7 @@ import type { Role } from "./act.ts";
 import { createProviderClient } from "./provider-client.ts";
 import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
 
-/** order.created → ask for the charge → order.payment-debited or order.payment-declined. */
+/** order.created, or its deadline → ask for the charge → order.payment-debited or order.payment-declined. */
 export function startPaymentWorker(options: WorkerOptions): Worker {
   return startWorker(options, (signal) => createPaymentRole(options, signal));
 }
@@ -14,7 +14,7 @@ function createPaymentRole(options: WorkerOptions, signal: AbortSignal): Role {
   const ask = createProviderClient({ ...options, signal });
   return {
     name: "payment",
-    types: new Set(["order.created"]),
+    types: new Set(["order.created", "order.overdue"]),
     intents: new Set(["charge"]),
     async act(intent, { orderId }) {
       if (intent.kind !== "charge") throw new OrderError("state", `the payment worker has no part in a ${intent.kind}`);

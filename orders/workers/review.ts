@@ -10,7 +10,7 @@ export function startReviewWorker(options: WorkerOptions): Worker {
 
 const role: Role = {
   name: "review",
-  types: new Set(["order.payment-debited"]),
+  types: new Set(["order.payment-debited", "order.overdue"]),
   intents: new Set(["review"]),
   async act(intent, { orderId }) {
     if (intent.kind !== "review") throw new OrderError("state", `the review worker has no part in a ${intent.kind}`);

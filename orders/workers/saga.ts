@@ -45,11 +45,13 @@ function createSagaRole(options: WorkerOptions, signal: AbortSignal): Role {
       "order.payment-refunded",
       "order.refund-requested",
       "order.cancel-requested",
+      "order.overdue",
     ]),
-    intents: new Set(["settle", "end"]),
+    intents: new Set(["settle", "end", "refuse"]),
     async act(intent, { orderId, state }) {
       if (intent.kind === "settle") return settle(orderId, state, intent.facts);
       if (intent.kind === "end") return { kind: "End", orderId };
+      if (intent.kind === "refuse") return { kind: "Refuse", orderId, reason: intent.reason };
       throw new OrderError("state", `the saga worker has no part in a ${intent.kind}`);
     },
   };

@@ -37,7 +37,7 @@ test("the shipped mesh has two hubs, three regions and two tenants, with ports c
 
 test("every commented default is the value that is taken without it", () => {
   const lines = shipped.split("\n").map((line) => {
-    const setting = /^# ([a-z_]+ = .*)$/.exec(line);
+    const setting = /^# ([a-z_-]+ = .*|\[tenant\.\w+\])$/.exec(line);
     return setting === null ? line : setting[1]!;
   });
   const spelledOut = readMesh(lines.join("\n"), "mesh.toml");

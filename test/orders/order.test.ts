@@ -92,6 +92,7 @@ const decisions: readonly [
       blocked: "payment-voided",
       refunded: "payment-refunded",
       voided: "payment-voided",
+      refuse: "refund-requested",
       end: "error state",
     },
     { cancel: "cancel-requested" },
@@ -120,7 +121,7 @@ const decisions: readonly [
   ],
   [
     "created payment-debited review-requested",
-    { refunded: "payment-refunded", voided: "payment-voided", end: "error state" },
+    { refunded: "payment-refunded", voided: "payment-voided", refuse: "refund-requested", end: "error state" },
     { cancel: "cancel-requested", approve: "approved", reject: "refund-requested" },
   ],
   [
@@ -254,6 +255,37 @@ test("a command that is not allowed says what is", () => {
   expect(refused("created payment-debited approved shipped", "cancel")).toThrow("it allows deliver now");
   expect(refused("created payment-declined rejected", "cancel")).toThrow("it allows nothing now");
   expect(new Set(statuses.flatMap((status) => life[status].commands))).toEqual(new Set(commandNames));
+});
+
+test("a deadline that passes asks once more for what the order waits for; the second one compensates", () => {
+  const late = (history: string, times: number) => {
+    let state = after(...story(history));
+    for (let time = 0; time < times; time++) {
+      state = evolve(state, { type: "order.overdue", data: { status: state.status } });
+    }
+    return [react(state, "order.overdue")?.kind, state.ending, state.reason];
+  };
+  expect(late("created", 1)).toEqual(["charge", undefined, undefined]);
+  expect(late("created", 2)).toEqual(["refuse", undefined, undefined]);
+  expect(late("created payment-declined", 1)).toEqual(["end", "rejected", "payment-declined"]);
+  expect(late("created payment-debited", 3)).toEqual(["review", undefined, undefined]);
+  expect(late("created payment-debited review-requested", 1)).toEqual([undefined, undefined, "review-requested"]);
+  expect(late("created payment-debited review-requested", 2)).toEqual(["refuse", undefined, "review-requested"]);
+  expect(late("created cancel-requested", 1)).toEqual(["settle", "cancelled", "cancel-requested"]);
+  expect(late("created payment-debited refund-requested", 5)).toEqual(["settle", "rejected", "refund-requested"]);
+  expect(late("created payment-debited approved", 5)).toEqual([undefined, undefined, undefined]);
+});
+
+test("a deadline of another status, or before the status, does not count", () => {
+  const stale: OrderEvent = { type: "order.overdue", data: { status: "received" } };
+  expect(evolve(after(...story("created payment-debited")), stale).overdue).toBeUndefined();
+  expect(evolve(after(...story("created"), stale), event("payment-debited")).overdue).toBeUndefined();
+});
+
+test("a charge that comes to light after its payment was given up is refunded: the void may have been sent", () => {
+  const state = after(...story("created refund-requested payment-debited"));
+  expect(state).toMatchObject({ status: "refunding", payment: { state: "charged" }, ending: "rejected" });
+  expect(react(state, "order.payment-debited")?.kind).toBe("settle");
 });
 
 test("payment-debited is taken in every state, and the money is not forgotten", () => {

@@ -67,6 +67,8 @@ function act({ books, verdict }: World, state: OrderState, type: string): Worker
     }
     case "end":
       return { kind: "End", orderId };
+    case "refuse":
+      return { kind: "Refuse", orderId, reason: intent.reason };
     default:
       return undefined;
   }
@@ -86,7 +88,9 @@ function record(world: World, revision: number, decided: () => readonly OrderEve
 type Step =
   /** The event at this part of the history is delivered; what its worker did outside is recorded only `later` steps on, or never. */
   | { readonly kind: "deliver"; readonly at: number; readonly later: number | "never" }
-  | { readonly kind: "ask"; readonly name: CommandName };
+  | { readonly kind: "ask"; readonly name: CommandName }
+  /** Its deadline passes. */
+  | { readonly kind: "wait" };
 
 const steps = fc.array(
   fc.oneof(
@@ -103,6 +107,7 @@ const steps = fc.array(
       kind: fc.constant("ask" as const),
       name: fc.constantFrom<CommandName>("cancel", "approve", "reject", "ship", "deliver"),
     }),
+    fc.record({ kind: fc.constant("wait" as const) }),
   ),
   { maxLength: 40, size: "max" },
 );
@@ -116,6 +121,7 @@ function live(world: World, all: readonly Step[]): void {
     const state = fold(events);
     if (step.kind === "ask")
       record(world, revision, () => decideCommand(state, { name: step.name, orderId, by: "Ada" }));
+    else if (step.kind === "wait") events.push({ type: "order.overdue", data: { status: state.status } });
     else {
       const command = act(world, state, events[Math.floor(step.at * revision)]!.type);
       if (command === undefined || step.later === "never") continue;
