@@ -8,8 +8,8 @@ import { createProgress, type Progress } from "./progress.ts";
 export type { Parameter, Row } from "./connection.ts";
 
 export interface RunOptions {
-  /** Reads of the store, which appends wait for, have clients of their own. */
-  readonly lane?: "store";
+  /** Reads of the store, which appends wait for, have clients of their own; so have writes of read models. */
+  readonly lane?: "store" | "models";
   readonly signal?: AbortSignal;
 }
 
@@ -44,7 +44,12 @@ export interface Database extends AsyncDisposable {
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: string;
-  readonly connections?: { readonly queries?: number; readonly store?: number; readonly writers?: number };
+  readonly connections?: {
+    readonly queries?: number;
+    readonly store?: number;
+    readonly writers?: number;
+    readonly models?: number;
+  };
   readonly application?: string;
   readonly logger: Logger;
 }
@@ -57,6 +62,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
   const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
   const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
+  const models = pool(options.connections?.models ?? limits.modelConnections, limits.writeMs);
   const closing = new AbortController();
   let reachable = true;
 
@@ -87,7 +93,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   const close = async () => {
     closing.abort();
-    await Promise.all([queries.close(), store.close(), writers.close()]);
+    await Promise.all([queries, store, writers, models].map((lanes) => lanes.close()));
   };
   const query: Database["query"] = (statement, parameters = [], o = {}) =>
     run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
@@ -95,7 +101,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     query,
     write: (statement, parameters = [], o = {}) =>
-      run(writers, 0, (connection) => connection.run(statement, parameters), o),
+      run(o.lane === "models" ? models : writers, 0, (connection) => connection.run(statement, parameters), o),
     copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
     async copies() {
       if (copies === undefined) {

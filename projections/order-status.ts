@@ -23,6 +23,16 @@ const everyType: Readonly<Record<OrderEventType, true>> = {
   "order.rejected": true,
 };
 
+/** Whether an order that stands so is charged and keeps the money. */
+const earns: Readonly<Record<OrderStatus, boolean>> = {
+  absent: false,
+  received: false,
+  paid: true,
+  refunding: false,
+  approved: true,
+  rejected: false,
+};
+
 const statuses = Object.keys(everyStatus) as OrderStatus[];
 
 /** A status depends on the one before and on the event's type, not on its data. */
@@ -51,3 +61,6 @@ export function movesText(all: StatusMoves): string {
   const changing = statuses.filter((status) => status !== "absent" && all[status] !== status);
   return JSON.stringify(Object.fromEntries(changing.map((status) => [status, all[status]])));
 }
+
+/** Statuses whose orders are revenue. */
+export const earning: readonly OrderStatus[] = statuses.filter((status) => earns[status]);

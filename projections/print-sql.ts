@@ -2,7 +2,10 @@ import { fileURLToPath } from "node:url";
 import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
+import { readShardPage } from "./archived-batches.ts";
 import { pageStreams, summarizeStream } from "./archived-streams.ts";
+import * as buildSql from "./build-sql.ts";
+import { deletePieces } from "./builds.ts";
 import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
@@ -22,6 +25,7 @@ import {
   takeLease,
 } from "./migrate.ts";
 import { readMigrations } from "./migration-files.ts";
+import { readModels } from "./models/read-models.ts";
 import {
   countEvents,
   countStatuses,
@@ -33,7 +37,6 @@ import {
   pageOrderIds,
   summarizeOrders,
 } from "./order-sql.ts";
-import { projectOrders } from "./orders-writer.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
 export async function allStatements(): Promise<ReadonlyMap<string, string>> {
@@ -41,6 +44,10 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
     statements.map((statement, at): [string, string] => [`${name}/${at + 1}`, statement]),
   );
   const tables = ensureMigrationTables.map((statement, at): [string, string] => [`schema/${at + 1}`, statement]);
+  const models = readModels.flatMap((model): [string, string][] => [
+    [`${model.name}/write`, model.statement],
+    ...deletePieces(model).map((statement, at): [string, string] => [`${model.name}/sweep${at + 1}`, statement]),
+  ]);
   return new Map([
     ...tables,
     ...migrations,
@@ -62,12 +69,12 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       moveCheckpoint: moveCheckpoint({ log: 1, shard: 0, from: 1, to: 2 }),
       copyEvents,
       serverVersion,
-      projectOrders,
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
       summarizeStream,
       pageStreams,
+      readShardPage,
       orderById,
       ordersByTime,
       ordersByCustomer,
@@ -78,6 +85,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       countEvents,
       pageOrderIds,
     }),
+    ...Object.entries(buildSql),
+    ...models,
   ]);
 }
 
