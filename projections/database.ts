@@ -13,11 +13,16 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Answers a statement from the one snapshot. */
+export type SnapshotQuery = (statement: string, parameters?: readonly Parameter[]) => Promise<Row[]>;
+
+export const beginSnapshot = "begin transaction isolation level repeatable read, read only";
+
 export const serverVersion = "select version() as version";
 
 /**
- * A region's database. Every statement is a transaction of its own at SERIALIZABLE; there are no others, so that a lost
- * connection can never leave half of one behind. Nothing here waits without a bound.
+ * A region's database. Every statement is a transaction of its own at SERIALIZABLE; none that writes has more of them, so that
+ * a lost connection can never leave half of one behind. Nothing here waits without a bound.
  */
 export interface Database extends AsyncDisposable {
   /** Reads: repeated once on a fresh connection when the one it got had died. Rejects with ProjectionError. */
@@ -34,6 +39,11 @@ export interface Database extends AsyncDisposable {
    * transaction: its archive is written by one statement.
    */
   copies(): Promise<boolean>;
+  /**
+   * Reads that all see the database as it stands at the first of them, on a connection of their own, while everybody else goes
+   * on. It writes nothing, so a lost connection only ends it: then it rejects with "away". Vacuuming waits for it: keep it short.
+   */
+  snapshot<T>(act: (query: SnapshotQuery) => Promise<T>): Promise<T>;
   /** Checkpoints that this process has moved. */
   readonly progress: Progress;
   /** False from the first statement that found the database away until one that got an answer. */
@@ -110,11 +120,27 @@ export function openDatabase(options: DatabaseOptions): Database {
       }
       return copies;
     },
+    snapshot: (act) =>
+      readSnapshot(openConnection({ url: options.url, application, statementMs: limits.queryMs }), act),
     progress: createProgress(),
     reachable: () => reachable,
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+async function readSnapshot<T>(connection: Connection, act: (query: SnapshotQuery) => Promise<T>): Promise<T> {
+  const query: SnapshotQuery = (statement, parameters = []) => {
+    // The driver would go on with another connection, and so with another snapshot.
+    if (!connection.alive) throw new ProjectionError("away", "the connection of a snapshot was lost");
+    return connection.run(statement, parameters);
+  };
+  try {
+    await connection.run(beginSnapshot, []);
+    return await act(query);
+  } finally {
+    connection.discard();
+  }
 }
 
 interface Lanes {

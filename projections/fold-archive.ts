@@ -1,5 +1,7 @@
 import { archivedBatches } from "./archived-batches.ts";
+import { delay, jitter } from "./clock.ts";
 import type { Database } from "./database.ts";
+import { isTransient } from "./error.ts";
 import { limits } from "./limits.ts";
 import { readCheckpoints } from "./logs.ts";
 import type { ModelWriter } from "./model-writer.ts";
@@ -38,6 +40,32 @@ export async function foldArchive(fold: ArchiveFold): Promise<void> {
   // None may still be writing when whoever called reads the checkpoints again.
   const failed = (await Promise.allSettled(workers)).find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+}
+
+export interface InsistentFold extends Omit<ArchiveFold, "upTo"> {
+  /** Asked again after a failure. */
+  upTo(): Promise<ReadonlyMap<number, number>>;
+}
+
+/** The same, however long the database is away: what was written is noted in the checkpoints. */
+export async function insistOnFold(fold: InsistentFold): Promise<void> {
+  const { db, log, writer, checkpoints, signal } = fold;
+  for (let failures = 0; ; failures += 1) {
+    signal.throwIfAborted();
+    try {
+      const written: ArchiveFold["written"] = (...write) => {
+        failures = 0;
+        fold.written?.(...write);
+      };
+      await foldArchive({ ...fold, upTo: await fold.upTo(), written });
+      return;
+    } catch (error) {
+      if (!isTransient(error) || signal.aborted) throw error;
+      await delay(jitter(failures, limits.retryFirstMs, limits.retryMaxMs), signal);
+      const rows = await db.query(readCheckpoints, [log, writer.name], { signal }).catch(() => []);
+      for (const row of rows) checkpoints[row.shard as number] = Number(row.sequence);
+    }
+  }
 }
 
 async function foldShard(fold: ArchiveFold, shard: number, upTo: number): Promise<void> {

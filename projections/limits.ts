@@ -46,6 +46,12 @@ export const limits = {
   sealedPollMs: 25,
   /** How often a build is given the chance to draw level before its rebuild gives up, for the archive does not move. */
   sealAttempts: 5,
+  /** verify: rows of a table compared at once, of each side; each may carry an order of 1 MiB. */
+  compareRows: 200,
+  /** verify: where no row of so many is on both sides, the two are not worth comparing. */
+  compareRowsMax: 12_800,
+  /** verify: how long the archive may take to have what the live build has when it is looked at. */
+  verifyWaitMs: 30_000,
   /** The driver copies a chunk once more, and CockroachDB's largest message is 16 MiB. */
   copyChunkBytes: 1 << 20,
   /** What one shard's queue may hold before the log's reader waits: the next write gathers while one is under way. */

@@ -6,7 +6,8 @@ import { readShardPage } from "./archived-batches.ts";
 import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import * as buildSql from "./build-sql.ts";
 import { deletePieces } from "./builds.ts";
-import { serverVersion } from "./database.ts";
+import { comparePages } from "./compare-builds.ts";
+import { beginSnapshot, serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
   findLog,
@@ -46,6 +47,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
   const tables = ensureMigrationTables.map((statement, at): [string, string] => [`schema/${at + 1}`, statement]);
   const models = readModels.flatMap((model): [string, string][] => [
     [`${model.name}/write`, model.statement],
+    ...comparePages(model).map((statement, at): [string, string] => [`${model.name}/compare${at + 1}`, statement]),
     ...deletePieces(model).map((statement, at): [string, string] => [`${model.name}/sweep${at + 1}`, statement]),
   ]);
   return new Map([
@@ -69,6 +71,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       moveCheckpoint: moveCheckpoint({ log: 1, shard: 0, from: 1, to: 2 }),
       copyEvents,
       serverVersion,
+      beginSnapshot,
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,

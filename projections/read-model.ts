@@ -27,6 +27,8 @@ export interface ModelTable {
   readonly key: readonly string[];
   /** The others. */
   readonly columns: readonly string[];
+  /** Those of the type numeric, where 1.5 and 1.50 are the same. */
+  readonly numerics?: readonly string[];
   /** Rows that count; the others stand for none. Absent: all of them. */
   readonly counts?: string;
 }

@@ -5,7 +5,7 @@ import { liveCheckpoints, openLiveBuild, sweepBuilds } from "./builds.ts";
 import { delay, jitter, monotonicMs } from "./clock.ts";
 import type { Database } from "./database.ts";
 import { isTransient, ProjectionError } from "./error.ts";
-import { archiveCheckpoints, foldArchive } from "./fold-archive.ts";
+import { archiveCheckpoints, insistOnFold } from "./fold-archive.ts";
 import { createQueues, type Following, followShards, type LogSource, noCounts } from "./follow-shards.ts";
 import { limits } from "./limits.ts";
 import { openCheckpoints } from "./logs.ts";
@@ -112,30 +112,21 @@ async function foldAll(making: Making): Promise<void> {
   }
 }
 
-/** What the archive has now. A database that is away is waited for: all that was written is noted in the checkpoints. */
 async function foldPass(making: Making): Promise<void> {
   const { options, lease, writer, checkpoints, counters } = making;
-  const { db, log, shards, logger, model } = options;
+  const { db, log } = options;
   const { signal } = lease;
-  for (let failures = 0; !signal.aborted; failures += 1) {
-    try {
-      const upTo = await archiveCheckpoints(db, log, signal);
-      const written = (_shard: number, _sequence: number, events: number, alarms: readonly string[]) => {
-        failures = 0;
-        counters.events += events;
-        counters.alarms += alarms.length;
-        making.report(upTo);
-      };
-      await foldArchive({ db, log, writer, checkpoints, upTo, signal, written });
-      return;
-    } catch (error) {
-      if (!isTransient(error) || signal.aborted) throw error;
-      logger.debug({ projection: model.name, error }, "a rebuild's write is tried again");
-      await delay(jitter(failures, limits.retryFirstMs, limits.retryMaxMs), signal);
-      const now = await openCheckpoints(db, log, writer.name, shards, { signal }).catch(() => checkpoints);
-      for (const [shard, sequence] of now.entries()) checkpoints[shard] = sequence;
-    }
-  }
+  let end: ReadonlyMap<number, number> = new Map();
+  const upTo = async () => {
+    end = await archiveCheckpoints(db, log, signal);
+    return end;
+  };
+  const written = (_shard: number, _sequence: number, events: number, alarms: readonly string[]) => {
+    counters.events += events;
+    counters.alarms += alarms.length;
+    making.report(end);
+  };
+  await insistOnFold({ db, log, writer, checkpoints, upTo, signal, written });
 }
 
 /** Follows the log into the new build, where there is one to follow. */

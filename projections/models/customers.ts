@@ -35,11 +35,13 @@ export const customers: ReadModel = {
       name: "customer_orders",
       key: ["order_id"],
       columns: ["customer_id", "currency", "amount", "status", "revision"],
+      numerics: ["amount"],
     },
     {
       name: "customer_totals",
       key: ["customer_id", "currency", "status", "shard"],
       columns: ["orders", "amount"],
+      numerics: ["amount"],
       // Whether a status that nobody is in any more has a row depends on how the events were cut.
       counts: "orders <> 0",
     },

@@ -38,11 +38,17 @@ export const dailyRevenue: ReadModel = {
   version: 1,
   about: "orders and revenue of each day, by home region and currency",
   tables: [
-    { name: "revenue_orders", key: ["order_id"], columns: ["day", "currency", "amount", "status", "revision"] },
+    {
+      name: "revenue_orders",
+      key: ["order_id"],
+      columns: ["day", "currency", "amount", "status", "revision"],
+      numerics: ["amount"],
+    },
     {
       name: "revenue_days",
       key: ["shard", "day", "currency"],
       columns: ["orders", "ordered", "earning", "revenue"],
+      numerics: ["ordered", "revenue"],
     },
   ],
   statement,

@@ -24,7 +24,12 @@ export const orderItems: ReadModel = {
   version: 1,
   about: "the lines of every order: product, price, quantity",
   tables: [
-    { name: "order_lines", key: ["order_id", "line"], columns: ["product_code", "name", "unit_price", "quantity"] },
+    {
+      name: "order_lines",
+      key: ["order_id", "line"],
+      columns: ["product_code", "name", "unit_price", "quantity"],
+      numerics: ["unit_price"],
+    },
   ],
   statement,
   fold(batches, context) {

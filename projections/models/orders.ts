@@ -51,6 +51,7 @@ export const orders: ReadModel = {
       name: "order_facts",
       key: ["order_id"],
       columns: ["shard", "customer_id", "amount", "currency", "country", "created_at", "recorded_at", "body"],
+      numerics: ["amount"],
     },
     {
       name: "order_states",

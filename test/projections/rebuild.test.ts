@@ -9,7 +9,8 @@ import { readMigrations } from "../../projections/migration-files.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import type { ReadModel } from "../../projections/read-model.ts";
 import { type RebuildOptions, type RebuildProgress, rebuild } from "../../projections/rebuild.ts";
-import { created, createMemoryLog, happened, type MemoryLog } from "./batches.ts";
+import { createMemoryLog, type MemoryLog } from "./batches.ts";
+import { fillOrders } from "./many-orders.ts";
 import { expectedRows, shownRows } from "./model-oracle.ts";
 import { caughtUp, context, modelNamed, projectAll, run, until } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -24,25 +25,6 @@ afterAll(async () => {
   await db.close();
   await postgres[Symbol.asyncDispose]();
 });
-
-function fill(log: MemoryLog, orders: number, first = 0): MemoryLog {
-  const ids = Array.from({ length: orders }, (_, at) => `${first + at}`);
-  const each = (type: string) =>
-    log.addAll(
-      ids.map((id) => happened(id, type)),
-      7,
-    );
-  log.addAll(
-    ids.map((id, at) => created({ id, customer: `c${at % 5}`, amount: `${at}.0${at % 10}` }, { day: 1 + (at % 9) })),
-    7,
-  );
-  each("order.payment-debited");
-  log.addAll(
-    ids.filter((_, at) => at % 3 === 0).map((id) => happened(id, "order.approved")),
-    7,
-  );
-  return log;
-}
 
 async function numberOf(log: MemoryLog): Promise<number> {
   return (await createLogNumbers(db).find(log.key))!;
@@ -76,11 +58,11 @@ async function rowsOfBuilds(model: ReadModel, log: number): Promise<number> {
 }
 
 test("a model that is new is filled from the archive, though the log has dropped what it begins with", async () => {
-  const log = fill(createMemoryLog({ tenant: "late" }), 60);
+  const log = fillOrders(createMemoryLog({ tenant: "late" }), 60);
   await projectAll(db, log, "archive");
   const late = dropped(log);
   for (const model of readModels) await projectAll(db, late, model);
-  fill(log, 20, 60);
+  fillOrders(log, 20, 60);
   for (const model of readModels) await projectAll(db, late, model);
   expect(await shownRows(db, "late")).toEqual(expectedRows(log));
 }, 60_000);
@@ -89,7 +71,7 @@ test("a database from before there were builds fills every read model by itself,
   await using old = openDatabase({ url: await postgres.createDatabase(), logger: silent });
   const migrations = (await readMigrations()).filter(({ name }) => name < "0004");
   await migrate(old, { logger: silent, migrations });
-  const log = fill(createMemoryLog({ tenant: "upgraded" }), 50);
+  const log = fillOrders(createMemoryLog({ tenant: "upgraded" }), 50);
   await projectAll(old, log, "archive");
   await old.write("insert into checkpoints (log, name, shard, sequence) select log, 'orders', 0, 99 from logs");
   await migrate(old, { logger: silent });
@@ -99,7 +81,7 @@ test("a database from before there were builds fills every read model by itself,
 }, 60_000);
 
 test("a rebuild takes everything from the archive, switches over, and leaves no row of the old build", async () => {
-  const log = fill(createMemoryLog({ tenant: "again" }), 80);
+  const log = fillOrders(createMemoryLog({ tenant: "again" }), 80);
   for (const projection of ["archive", ...readModels]) await projectAll(db, log, projection);
   const number = await numberOf(log);
   for (const model of readModels) {
@@ -125,7 +107,7 @@ test("a rebuild takes everything from the archive, switches over, and leaves no 
 }, 60_000);
 
 test("projectors that run go on with the new build, and no reader is ever sent back behind what was there", async () => {
-  const log = fill(createMemoryLog({ tenant: "running" }), 40);
+  const log = fillOrders(createMemoryLog({ tenant: "running" }), 40);
   await using archive = run(db, log, "archive");
   const model = modelNamed("orders");
   await using one = run(db, log, model);
@@ -136,7 +118,7 @@ test("projectors that run go on with the new build, and no reader is ever sent b
   let more = 40;
   let highest = [0, 0, 0, 0];
   const back: string[] = [];
-  const feed = setInterval(() => fill(log, 1, more++), 2);
+  const feed = setInterval(() => fillOrders(log, 1, more++), 2);
   const watch = (async () => {
     while (more >= 0) {
       const now = await liveCheckpoints(db, number, "orders");
@@ -164,7 +146,7 @@ test("projectors that run go on with the new build, and no reader is ever sent b
 }, 60_000);
 
 test("the second of two at once is refused with a word of what to do", async () => {
-  const log = fill(createMemoryLog({ tenant: "two" }), 200);
+  const log = fillOrders(createMemoryLog({ tenant: "two" }), 200);
   for (const projection of ["archive", "customers"]) await projectAll(db, log, projection);
   const asked = await options(log, modelNamed("customers"));
   const outcomes = await Promise.allSettled([rebuild(asked), rebuild(asked)]);
@@ -175,7 +157,7 @@ test("the second of two at once is refused with a word of what to do", async () 
 }, 60_000);
 
 test("one that was killed in the middle is gone on with, and what it had done is not done again", async () => {
-  const log = fill(createMemoryLog({ tenant: "killed" }), 400);
+  const log = fillOrders(createMemoryLog({ tenant: "killed" }), 400);
   for (const projection of ["archive", "daily_revenue"]) await projectAll(db, log, projection);
   const model = modelNamed("daily_revenue");
   const events = log.batches.reduce((sum, { batch }) => sum + batch.events.length, 0);
@@ -204,7 +186,7 @@ test("one that was killed in the middle is gone on with, and what it had done is
 }, 60_000);
 
 test("a program with a newer version of a model rebuilds it by itself; an older one leaves it alone", async () => {
-  const log = fill(createMemoryLog({ tenant: "newer" }), 30);
+  const log = fillOrders(createMemoryLog({ tenant: "newer" }), 30);
   await using archive = run(db, log, "archive");
   await caughtUp(archive, log);
   const model = modelNamed("customers");
@@ -226,23 +208,23 @@ test("a program with a newer version of a model rebuilds it by itself; an older 
   await using old = run(db, log, model, logger);
   await until(() => warnings.length > 0);
   expect(warnings[0]).toContain("are of version 2, this program knows 1: run the newer one");
-  fill(log, 10, 30);
+  fillOrders(log, 10, 30);
   await caughtUp(running, log);
   expect((await shownRows(db, "newer")).customers).toEqual(expectedRows(log).customers!);
   expect(old.projector.counters.events).toBe(0);
 }, 60_000);
 
 test("a rebuild whose archive stands still says so, and the live build goes on", async () => {
-  const log = fill(createMemoryLog({ tenant: "still" }), 10);
+  const log = fillOrders(createMemoryLog({ tenant: "still" }), 10);
   await projectAll(db, log, "archive");
-  fill(log, 10, 10);
+  fillOrders(log, 10, 10);
   await projectAll(db, log, "order_items");
   const failure = await rebuild(await options(log, modelNamed("order_items"))).catch((error: unknown) => error);
   expect(failure).toMatchObject({
     code: "behind",
     message: expect.stringContaining("the archive of this log stands still"),
   });
-  fill(log, 10, 20);
+  fillOrders(log, 10, 20);
   await projectAll(db, log, "order_items");
   expect((await shownRows(db, "still")).order_items).toEqual(expectedRows(log).order_items!);
 }, 90_000);
