@@ -46,6 +46,8 @@ export const limits = {
   sealedPollMs: 25,
   /** How often a build is given the chance to draw level before its rebuild gives up, for the archive does not move. */
   sealAttempts: 5,
+  /** status: a shard's lag is counted up to here; what is beyond is "many", and counting it would cost more than it tells. */
+  lagEventsMax: 100_000,
   /** verify: rows of a table compared at once, of each side; each may carry an order of 1 MiB. */
   compareRows: 200,
   /** verify: where no row of so many is on both sides, the two are not worth comparing. */

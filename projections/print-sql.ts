@@ -38,6 +38,7 @@ import {
   pageOrderIds,
   summarizeOrders,
 } from "./order-sql.ts";
+import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
 export async function allStatements(): Promise<ReadonlyMap<string, string>> {
@@ -78,6 +79,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       summarizeStream,
       pageStreams,
       readShardPage,
+      readStandings,
+      readShardLag,
       orderById,
       ordersByTime,
       ordersByCustomer,
