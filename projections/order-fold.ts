@@ -1,3 +1,4 @@
+import { parseObject } from "../orders/json-object.ts";
 import { orderOfStream } from "../orders/order-id.ts";
 import { type CreatedOrder, readCreatedOrder } from "./created-order.ts";
 import { moveOn, noMoves, type StatusMoves } from "./order-status.ts";
@@ -11,6 +12,8 @@ export interface OrderChange {
   moves: StatusMoves;
   revision: number;
   updatedUs: number;
+  /** When the provider took the money, as the last event that says so; undefined: none does. */
+  chargedUs?: number;
   sequence: number;
   index: number;
 }
@@ -64,8 +67,16 @@ function apply(change: OrderChange, event: ModelEvent, context: ModelContext): s
     if (typeof order === "string") return order;
     change.created = order;
   }
+  if (event.type === "order.payment-debited") change.chargedUs = readCharged(event) ?? change.chargedUs;
   change.moves = moves;
   return undefined;
+}
+
+/** Of version 2, which every version 1 has become; undefined: a stranger's, which says no such time. */
+function readCharged(event: ModelEvent): number | undefined {
+  const time = parseObject(event.data)?.charged_at;
+  const ms = typeof time === "string" ? Date.parse(time) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : ms * 1_000;
 }
 
 /** Types come from clients: nothing in them may break a log line. */

@@ -42,6 +42,8 @@ create table if not exists order_states (
   revision int8 not null,
   sequence int8 not null,
   idx int4 not null,
+  -- When the payment provider took the money.
+  charged_at timestamptz,
   primary key (log, build, order_id)
 );
 
@@ -51,7 +53,7 @@ create index if not exists order_states_by_status
 -- For people with psql, and for whatever asks for all of it: an order as it stands.
 create or replace view orders as
 select f.log, f.order_id, f.shard, f.customer_id, s.status, f.amount, f.currency, f.country, f.created_at, f.recorded_at,
-  s.updated_at, s.revision, s.sequence, s.idx, f.body
+  s.updated_at, s.revision, s.sequence, s.idx, f.body, s.charged_at
 from builds b
 join order_facts f on f.log = b.log and f.build = b.build
 join order_states s on s.log = f.log and s.build = f.build and s.order_id = f.order_id

@@ -1,5 +1,5 @@
 import { joinBodies } from "../bodies.ts";
-import { numbers, texts, times } from "../column.ts";
+import { numbers, optionalTimes, texts, times } from "../column.ts";
 import type { Parameter } from "../database.ts";
 import { foldOrders, type OrderChange } from "../order-fold.ts";
 import { movesText } from "../order-status.ts";
@@ -24,18 +24,21 @@ const statement = writeStatement(
   on conflict (log, build, order_id) do nothing
   returning 1
 ), stands as (
-  insert into order_states (log, build, order_id, status, recorded_at, updated_at, revision, sequence, idx)
-  select $3::int4, $5::int4, n.order_id, n.status, n.recorded_at, n.updated_at, n.revision, n.sequence, n.idx
-  from moved, unnest($7::text[], $8::text[], $18::timestamptz[], $9::timestamptz[], $10::int8[], $11::int8[], $12::int4[])
-    as n (order_id, status, recorded_at, updated_at, revision, sequence, idx)
+  insert into order_states
+    (log, build, order_id, status, recorded_at, updated_at, revision, sequence, idx, charged_at)
+  select $3::int4, $5::int4, n.order_id, n.status, n.recorded_at, n.updated_at, n.revision, n.sequence, n.idx,
+    n.charged_at
+  from moved, unnest($7::text[], $8::text[], $18::timestamptz[], $9::timestamptz[], $10::int8[], $11::int8[], $12::int4[],
+    $27::timestamptz[])
+    as n (order_id, status, recorded_at, updated_at, revision, sequence, idx, charged_at)
   union all
   select $3::int4, $5::int4, c.order_id, coalesce(c.moves::jsonb ->> s.status, s.status), c.updated_at, c.updated_at,
-    c.revision, c.sequence, c.idx
-  from moved, unnest($21::text[], $22::text[], $23::timestamptz[], $24::int8[], $25::int8[], $26::int4[])
-    as c (order_id, moves, updated_at, revision, sequence, idx)
+    c.revision, c.sequence, c.idx, coalesce(c.charged_at, s.charged_at)
+  from moved, unnest($21::text[], $22::text[], $23::timestamptz[], $24::int8[], $25::int8[], $26::int4[], $28::timestamptz[])
+    as c (order_id, moves, updated_at, revision, sequence, idx, charged_at)
   join order_states s on s.log = $3::int4 and s.build = $5::int4 and s.order_id = c.order_id
   on conflict (log, build, order_id) do update set status = excluded.status, updated_at = excluded.updated_at,
-    revision = excluded.revision, sequence = excluded.sequence, idx = excluded.idx
+    revision = excluded.revision, sequence = excluded.sequence, idx = excluded.idx, charged_at = excluded.charged_at
   where order_states.revision < excluded.revision
   returning 1
 )`,
@@ -56,7 +59,7 @@ export const orders: ReadModel = {
     {
       name: "order_states",
       key: ["order_id"],
-      columns: ["status", "recorded_at", "updated_at", "revision", "sequence", "idx"],
+      columns: ["status", "recorded_at", "updated_at", "revision", "sequence", "idx", "charged_at"],
     },
   ],
   statement,
@@ -68,10 +71,12 @@ export const orders: ReadModel = {
     const { value, starts, sizes } = joinBodies(created.map((change) => change.created!.body));
     const news = states(created, (change) => change.moves.absent);
     const parameters = [value, ...news, ...firsts(created), numbers(starts), numbers(sizes)];
-    parameters.push(...states(changed, (change) => movesText(change.moves)));
+    parameters.push(...states(changed, (change) => movesText(change.moves)), charges(created), charges(changed));
     return { parameters, alarms };
   },
 };
+
+const charges = (changes: readonly OrderChange[]) => optionalTimes(changes.map((change) => change.chargedUs));
 
 function states(changes: readonly OrderChange[], status: (change: OrderChange) => string): Parameter[] {
   return [
