@@ -63,7 +63,7 @@ export const deletePieces = (model: ReadModel): string[] => model.tables.map(({ 
 /** Deletes the rows of builds that are old, in pieces, and then what is known of them. Answers how many builds. */
 export async function sweepBuilds(db: Database, log: number, model: ReadModel, signal?: AbortSignal): Promise<number> {
   const builds = (await db.query(oldBuilds, [log, model.name], { signal })).map((row) => Number(row.build));
-  const options: RunOptions = { signal, lane: "models" };
+  const options: RunOptions = { signal, lane: model.name };
   for (const build of builds) {
     for (const statement of deletePieces(model)) {
       for (let deleted: number = limits.sweepRows; deleted === limits.sweepRows && signal?.aborted !== true; ) {

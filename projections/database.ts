@@ -8,8 +8,8 @@ import { createProgress, type Progress } from "./progress.ts";
 export type { Parameter, Row } from "./connection.ts";
 
 export interface RunOptions {
-  /** Reads of the store, which appends wait for, have clients of their own; so have writes of read models. */
-  readonly lane?: "store" | "models";
+  /** Reads of the store ("store"), which appends wait for, have clients of their own; so have the writes of each read model. */
+  readonly lane?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -58,7 +58,6 @@ export interface DatabaseOptions {
     readonly queries?: number;
     readonly store?: number;
     readonly writers?: number;
-    readonly models?: number;
   };
   readonly application?: string;
   readonly logger: Logger;
@@ -72,7 +71,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
   const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
   const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
-  const models = pool(options.connections?.models ?? limits.modelConnections, limits.writeMs);
+  const models = new Map<string, Lanes>();
   const closing = new AbortController();
   let reachable = true;
 
@@ -101,9 +100,16 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   }
 
+  /** A model that writes much, as the lines of orders, does not keep another waiting. */
+  const writersOf = (lane: string | undefined): Lanes => {
+    if (lane === undefined) return writers;
+    const own = models.get(lane) ?? pool(limits.modelConnections, limits.writeMs);
+    models.set(lane, own);
+    return own;
+  };
   const close = async () => {
     closing.abort();
-    await Promise.all([queries, store, writers, models].map((lanes) => lanes.close()));
+    await Promise.all([queries, store, writers, ...models.values()].map((lanes) => lanes.close()));
   };
   const query: Database["query"] = (statement, parameters = [], o = {}) =>
     run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
@@ -111,7 +117,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     query,
     write: (statement, parameters = [], o = {}) =>
-      run(o.lane === "models" ? models : writers, 0, (connection) => connection.run(statement, parameters), o),
+      run(writersOf(o.lane), 0, (connection) => connection.run(statement, parameters), o),
     copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
     async copies() {
       if (copies === undefined) {

@@ -6,7 +6,10 @@ export const limits = {
   storeConnections: 2,
   /** Clients that projectors write with. A statement carries up to 2,000 events: more writers only wait for the disk. */
   writerConnections: 3,
-  /** Clients that read models are written with: the archive, on which the store's index rests, never waits for them. */
+  /**
+   * Clients that each read model is written with: the archive, on which the store's index rests, waits for none of them, nor
+   * they for each other. Two, so that one writes while the other's answer is on its way.
+   */
   modelConnections: 2,
   /** A connection on one machine takes milliseconds, over a network some tens; a dead host is not waited for longer. */
   connectMs: 5_000,

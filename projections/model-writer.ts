@@ -18,7 +18,7 @@ export function createModelWriter(model: ReadModel, build: number, context: Mode
     const { parameters, alarms } = model.fold(batches, context);
     return {
       async write(db, { from, to, log, shard }, options) {
-        const lane: RunOptions = { signal: options.signal, lane: "models" };
+        const lane: RunOptions = { signal: options.signal, lane: model.name };
         const rows = await db.write(model.statement, [from, to, log, shard, build, ...parameters], lane);
         return Number(rows[0]?.moved) === 1;
       },
