@@ -5,6 +5,7 @@ import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import { readModels } from "../projections/models/read-models.ts";
 import { type Projector, startProjector } from "../projections/project.ts";
 import type { ReadModel } from "../projections/read-model.ts";
+import { shareSource } from "../projections/share-source.ts";
 import { followLog } from "../store/chain/follow-log.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { logName, mirrorTargets, type Surroundings } from "./tenant-logs.ts";
@@ -35,12 +36,13 @@ export function startProjectors(around: Surroundings, connection: Connection, te
     const name = logName(log, home);
     const what = `project the log ${log.name} of ${tenant.name} from ${home}`;
     const open = await keepTrying(() => openLog(connection, name), { what, logger, signal });
+    const source = shareSource((after, ended) => followLog(open, { after, logger, signal: ended }));
     const start = (model?: ReadModel) =>
       startProjector({
         db: around.database,
         log: { tenant: tenant.name, ...name, identity: open.identity, shards: open.shards },
         ...(model === undefined ? {} : { model: { ...model, context: { currency: tenant.currency } } }),
-        source: (after, ended) => followLog(open, { after, logger, signal: ended }),
+        source,
         logger,
         signal,
       });

@@ -24,6 +24,17 @@ const decimal = /^\d+(\.\d+)?$/;
  * appended by itself may be anything, and must not stop the shard.
  */
 export function readCreatedOrder(event: ModelEvent, id: string, currency: string): CreatedOrder | string {
+  const known = read.get(event.data);
+  if (known?.id === id && known.currency === currency) return known.order;
+  const order = readOrder(event, id, currency);
+  read.set(event.data, { id, currency, order });
+  return order;
+}
+
+/** The read models of a log are given the same events: what costs most of a fold, the JSON, is read for the first of them. */
+const read = new WeakMap<Uint8Array, { id: string; currency: string; order: CreatedOrder | string }>();
+
+function readOrder(event: ModelEvent, id: string, currency: string): CreatedOrder | string {
   const order = parse(event.data);
   if (typeof order === "string") return order;
   const { order_id, customer_id, country } = order;

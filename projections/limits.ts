@@ -63,6 +63,12 @@ export const limits = {
   queueEventsMax: 4_000,
   queueBytesMax: 4 << 20,
   /**
+   * Batches that the projections of one log share, at least, and at most twice as many: as much as a read model is behind the
+   * fastest in health. In bytes as they were sent, of which decoded ones take some times as much.
+   */
+  sharedBatchesMax: 500,
+  sharedBytesMax: 1 << 20,
+  /**
    * Least time between two writes of a shard, unless the queue is full: a statement costs the server about as much as
    * thirty rows, so a busy shard gathers. An idle one writes at once. Nobody waits for the archive: what is above it, a
    * reader takes from the log.
