@@ -21,7 +21,6 @@ startProjector({
   db: openDatabase({ url: settings.database, logger: silent }),
   log: { tenant: "bench", ...name, identity: log.identity, shards: log.shards },
   source: (after, signal) => followLog(log, { after, logger: silent, signal }),
-  projection: "archive",
   logger: silent,
   signal: new AbortController().signal,
 });

@@ -1,6 +1,7 @@
 import type { Log } from "../mesh/log.ts";
 import { silent } from "../mesh/logger.ts";
 import { openDatabase } from "../projections/database.ts";
+import { orders } from "../projections/models/orders.ts";
 import { startProjector } from "../projections/project.ts";
 import { followLog } from "../store/chain/follow-log.ts";
 
@@ -18,7 +19,7 @@ export async function projectLog(
     db,
     log: { tenant: "bench", ...log.name, identity: log.identity, shards: log.shards },
     source: (after, signal) => followLog(log, { after, logger: silent, signal }),
-    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
+    ...(projection === "orders" ? { model: { ...orders, context: { currency: "GBP" } } } : {}),
     logger: silent,
     signal: stop.signal,
   });

@@ -21,6 +21,12 @@ export const limits = {
   beatSilenceMs: 5_000,
   /** Projectors read a checkpoint at their start and after a failed write; all else they do is writing. */
   projectorQueryConnections: 2,
+  /** `meridian projections status`: batches of a shard above the archive that are decoded to count their events. */
+  countBatchesMax: 500,
+  /** `meridian projections`: how long the broker may take to connect; where it does not, the database alone is asked. */
+  brokerMs: 4_000,
+  /** `meridian projections rebuild`: a line of progress this often. */
+  progressMs: 1_000,
   /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
   decodeBytesMax: 64 * 1024 * 1024,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */

@@ -28,6 +28,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addDemo(root);
   addProcesses(root);
   addPayments(root);
+  addProjections(root);
   addMesh(root);
   addTools(root);
   return root;
@@ -97,6 +98,49 @@ fifth time it is simply answered. orders/PAYMENTS.md is the contract that any ot
     .option("--json", "as one JSON object, with every violation")
     .addHelpText("after", "\nExit code 1: an order was charged twice, a refund has no charge, an amount differs, …")
     .action(async (options) => (await import("./commands/payment-ledger.ts")).runPaymentLedger(options));
+}
+
+function addProjections(root: Command): void {
+  const projections = root.command("projections").description("the read models of a region's database");
+  const config = ["--config <file>", "the region's file"] as const;
+  const tenant = ["--tenant <name>", "of this tenant only"] as const;
+  const home = ["--home <region>", "of the logs of this home region only"] as const;
+  const json = ["--json", "print JSON"] as const;
+  projections
+    .command("list")
+    .description("every read model there is, with the version that this program has")
+    .option(...json)
+    .action(async (words) => (await import("./commands/projections.ts")).runProjectionsList(words));
+  projections
+    .command("status")
+    .description("where each stands: build, checkpoints, lag in events and seconds, how far a rebuild is")
+    .option(...config)
+    .option("--database <url>", "instead of --config: this database; what lies above the archive is then not known")
+    .option(...tenant)
+    .option(...home)
+    .option(...json)
+    .action(async (words) => (await import("./commands/projections.ts")).runProjectionsStatus(words));
+  projections
+    .command("rebuild <model>")
+    .description("make a read model anew beside the live one, from the archive and the log, and switch over")
+    .requiredOption(...config)
+    .option(...tenant)
+    .option(...home)
+    .option(...json)
+    .addHelpText("after", "\nThe region may run meanwhile. One that was killed is gone on with when it is run again.")
+    .action(async (model, words) =>
+      (await import("./commands/projections.ts")).runProjectionsRebuild({ ...words, model }),
+    );
+  projections
+    .command("verify <model>")
+    .description("fold the archive again and report every row that differs; exit code 1 if one does")
+    .requiredOption(...config)
+    .option(...tenant)
+    .option(...home)
+    .option(...json)
+    .action(async (model, words) =>
+      (await import("./commands/projections.ts")).runProjectionsVerify({ ...words, model }),
+    );
 }
 
 function addMesh(root: Command): void {

@@ -2,26 +2,24 @@ import type { Connection } from "../mesh/connection.ts";
 import type { Log, LogName } from "../mesh/log.ts";
 import { openLog } from "../mesh/streams.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
-import { type ProjectionChoice, type Projector, startProjector } from "../projections/project.ts";
+import { readModels } from "../projections/models/read-models.ts";
+import { type Projector, startProjector } from "../projections/project.ts";
+import type { ReadModel } from "../projections/read-model.ts";
+import { shareSource } from "../projections/share-source.ts";
 import { followLog } from "../store/chain/follow-log.ts";
 import { keepTrying } from "./keep-trying.ts";
 import { logName, mirrorTargets, type Surroundings } from "./tenant-logs.ts";
-
-const projections = ["archive", "orders"] as const;
-type ProjectionName = (typeof projections)[number];
 
 export interface ProjectionStatus {
   readonly log: LogName;
   readonly mirror: boolean;
   readonly shards: number;
   readonly lastSequence: number;
-  /** Checkpoints a shard, and the batches that the projection has still to take. */
-  readonly projections: Readonly<
-    Record<ProjectionName, { readonly checkpoints: readonly number[]; readonly lag: number }>
-  >;
+  /** The archive and each read model: checkpoints a shard, and the batches that it has still to take. */
+  readonly projections: Readonly<Record<string, { readonly checkpoints: readonly number[]; readonly lag: number }>>;
 }
 
-/** The projectors of one tenant: its own log and the mirrors, each into the archive and the orders. */
+/** The projectors of one tenant: its own log and the mirrors, each into the archive and every read model. */
 export interface Projectors extends AsyncDisposable {
   /** Resolves when those of the region's own logs have read where they stand; mirrors come when they come. */
   readonly running: Promise<void>;
@@ -32,28 +30,26 @@ export function startProjectors(around: Surroundings, connection: Connection, te
   const { config, logger } = around;
   const stopping = new AbortController();
   const signal = AbortSignal.any([around.signal, stopping.signal]);
-  const started = new Map<Log, Readonly<Record<ProjectionName, Projector>>>();
+  const started = new Map<Log, ReadonlyMap<string, Projector>>();
 
   async function project(log: TenantLog, home: string): Promise<void> {
     const name = logName(log, home);
     const what = `project the log ${log.name} of ${tenant.name} from ${home}`;
     const open = await keepTrying(() => openLog(connection, name), { what, logger, signal });
-    const start = (choice: ProjectionChoice) =>
+    const source = shareSource((after, ended) => followLog(open, { after, logger, signal: ended }));
+    const start = (model?: ReadModel) =>
       startProjector({
-        ...choice,
         db: around.database,
         log: { tenant: tenant.name, ...name, identity: open.identity, shards: open.shards },
-        source: (after, ended) => followLog(open, { after, logger, signal: ended }),
+        ...(model === undefined ? {} : { model: { ...model, context: { currency: tenant.currency } } }),
+        source,
         logger,
         signal,
       });
-    const both = {
-      archive: start({ projection: "archive" }),
-      orders: start({ projection: "orders", currency: tenant.currency }),
-    };
-    started.set(open, both);
+    const all = new Map([["archive", start()], ...readModels.map((model) => [model.name, start(model)] as const)]);
+    started.set(open, all);
     // A region whose database does not know its own log would send readers of its positions elsewhere.
-    await Promise.all(projections.map((name) => both[name].started));
+    await Promise.all([...all.values()].map((projector) => projector.started));
   }
 
   const own: Promise<void>[] = [];
@@ -75,12 +71,12 @@ export function startProjectors(around: Surroundings, connection: Connection, te
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await Promise.allSettled([...own, ...mirrors]);
-      await Promise.all([...started.values()].flatMap((both) => projections.map((name) => both[name].done)));
+      await Promise.all([...started.values()].flatMap((all) => [...all.values()].map((projector) => projector.done)));
     },
   };
 }
 
-async function statusOf(log: Log, running: Readonly<Record<ProjectionName, Projector>>): Promise<ProjectionStatus> {
+async function statusOf(log: Log, running: ReadonlyMap<string, Projector>): Promise<ProjectionStatus> {
   const { lastSequence } = await log.state();
   const standing = (projector: Projector) => {
     const checkpoints = projector.positions();
@@ -93,6 +89,6 @@ async function statusOf(log: Log, running: Readonly<Record<ProjectionName, Proje
     mirror: log.mirror,
     shards: log.shards,
     lastSequence,
-    projections: { archive: standing(running.archive), orders: standing(running.orders) },
+    projections: Object.fromEntries([...running].map(([name, projector]) => [name, standing(projector)])),
   };
 }

@@ -76,6 +76,9 @@ const fromProjection: Readonly<Record<ProjectionErrorCode, ProblemCode>> = {
   statement: "internal",
   migration: "internal",
   identity: "internal",
+  replaced: "internal",
+  rebuilding: "internal",
+  newer: "internal",
   embedded: "internal",
 };
 

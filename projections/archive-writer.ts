@@ -4,6 +4,7 @@ import { copyBatches, eventColumns } from "./archive-copy.ts";
 import { joinBodies } from "./bodies.ts";
 import { bytes, numbers, texts, times } from "./column.ts";
 import type { Database, Parameter, RunOptions } from "./database.ts";
+import { readCheckpoint } from "./logs.ts";
 import type { ProjectionWriter, WritePlace } from "./writer.ts";
 
 /**
@@ -39,6 +40,10 @@ export const archiveWriter: ProjectionWriter = {
     },
     alarms: [],
   }),
+  async look(db, { log, shard }, options) {
+    const rows = await db.query(readCheckpoint, [log, "archive", shard], options);
+    return Number(rows[0]?.sequence ?? 0);
+  },
 };
 
 async function insertBatches(

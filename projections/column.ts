@@ -36,6 +36,10 @@ export function times(values: readonly number[]): string {
   return literal(values.map(timestamp));
 }
 
+export function optionalTimes(values: readonly (number | undefined)[]): string {
+  return literal(values.map((us) => (us === undefined ? "NULL" : timestamp(us))));
+}
+
 const earliestUs = Date.parse("0001-01-01T00:00:00Z") * 1_000;
 const latestUs = Date.parse("9999-12-31T23:59:59Z") * 1_000;
 

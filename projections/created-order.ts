@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { goOrderFacts } from "../orders/go-order.ts";
 import { isObject, parseJson } from "../orders/json-object.ts";
-import type { BatchEvent } from "../store/format/batch.ts";
 import { limits } from "./limits.ts";
+import type { ModelEvent } from "./read-model.ts";
 
 /** What an order's row takes from its first event. */
 export interface CreatedOrder {
@@ -23,7 +23,18 @@ const decimal = /^\d+(\.\d+)?$/;
  * Reads the data of order.created, or says why it cannot be a row. The gateway's orders always can; what a client
  * appended by itself may be anything, and must not stop the shard.
  */
-export function readCreatedOrder(event: BatchEvent, id: string, currency: string): CreatedOrder | string {
+export function readCreatedOrder(event: ModelEvent, id: string, currency: string): CreatedOrder | string {
+  const known = read.get(event.data);
+  if (known?.id === id && known.currency === currency) return known.order;
+  const order = readOrder(event, id, currency);
+  read.set(event.data, { id, currency, order });
+  return order;
+}
+
+/** The read models of a log are given the same events: what costs most of a fold, the JSON, is read for the first of them. */
+const read = new WeakMap<Uint8Array, { id: string; currency: string; order: CreatedOrder | string }>();
+
+function readOrder(event: ModelEvent, id: string, currency: string): CreatedOrder | string {
   const order = parse(event.data);
   if (typeof order === "string") return order;
   const { order_id, customer_id, country } = order;

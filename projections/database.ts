@@ -8,16 +8,21 @@ import { createProgress, type Progress } from "./progress.ts";
 export type { Parameter, Row } from "./connection.ts";
 
 export interface RunOptions {
-  /** Reads of the store, which appends wait for, have clients of their own. */
-  readonly lane?: "store";
+  /** Reads of the store ("store"), which appends wait for, have clients of their own; so have the writes of each read model. */
+  readonly lane?: string;
   readonly signal?: AbortSignal;
 }
+
+/** Answers a statement from the one snapshot. */
+export type SnapshotQuery = (statement: string, parameters?: readonly Parameter[]) => Promise<Row[]>;
+
+export const beginSnapshot = "begin transaction isolation level repeatable read, read only";
 
 export const serverVersion = "select version() as version";
 
 /**
- * A region's database. Every statement is a transaction of its own at SERIALIZABLE; there are no others, so that a lost
- * connection can never leave half of one behind. Nothing here waits without a bound.
+ * A region's database. Every statement is a transaction of its own at SERIALIZABLE; none that writes has more of them, so that
+ * a lost connection can never leave half of one behind. Nothing here waits without a bound.
  */
 export interface Database extends AsyncDisposable {
   /** Reads: repeated once on a fresh connection when the one it got had died. Rejects with ProjectionError. */
@@ -34,6 +39,11 @@ export interface Database extends AsyncDisposable {
    * transaction: its archive is written by one statement.
    */
   copies(): Promise<boolean>;
+  /**
+   * Reads that all see the database as it stands at the first of them, on a connection of their own, while everybody else goes
+   * on. It writes nothing, so a lost connection only ends it: then it rejects with "away". Vacuuming waits for it: keep it short.
+   */
+  snapshot<T>(act: (query: SnapshotQuery) => Promise<T>): Promise<T>;
   /** Checkpoints that this process has moved. */
   readonly progress: Progress;
   /** False from the first statement that found the database away until one that got an answer. */
@@ -44,7 +54,11 @@ export interface Database extends AsyncDisposable {
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: string;
-  readonly connections?: { readonly queries?: number; readonly store?: number; readonly writers?: number };
+  readonly connections?: {
+    readonly queries?: number;
+    readonly store?: number;
+    readonly writers?: number;
+  };
   readonly application?: string;
   readonly logger: Logger;
 }
@@ -57,6 +71,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
   const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
   const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
+  const models = new Map<string, Lanes>();
   const closing = new AbortController();
   let reachable = true;
 
@@ -85,9 +100,16 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   }
 
+  /** A model that writes much, as the lines of orders, does not keep another waiting. */
+  const writersOf = (lane: string | undefined): Lanes => {
+    if (lane === undefined) return writers;
+    const own = models.get(lane) ?? pool(limits.modelConnections, limits.writeMs);
+    models.set(lane, own);
+    return own;
+  };
   const close = async () => {
     closing.abort();
-    await Promise.all([queries.close(), store.close(), writers.close()]);
+    await Promise.all([queries, store, writers, ...models.values()].map((lanes) => lanes.close()));
   };
   const query: Database["query"] = (statement, parameters = [], o = {}) =>
     run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
@@ -95,7 +117,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     query,
     write: (statement, parameters = [], o = {}) =>
-      run(writers, 0, (connection) => connection.run(statement, parameters), o),
+      run(writersOf(o.lane), 0, (connection) => connection.run(statement, parameters), o),
     copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
     async copies() {
       if (copies === undefined) {
@@ -104,11 +126,27 @@ export function openDatabase(options: DatabaseOptions): Database {
       }
       return copies;
     },
+    snapshot: (act) =>
+      readSnapshot(openConnection({ url: options.url, application, statementMs: limits.queryMs }), act),
     progress: createProgress(),
     reachable: () => reachable,
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+async function readSnapshot<T>(connection: Connection, act: (query: SnapshotQuery) => Promise<T>): Promise<T> {
+  const query: SnapshotQuery = (statement, parameters = []) => {
+    // The driver would go on with another connection, and so with another snapshot.
+    if (!connection.alive) throw new ProjectionError("away", "the connection of a snapshot was lost");
+    return connection.run(statement, parameters);
+  };
+  try {
+    await connection.run(beginSnapshot, []);
+    return await act(query);
+  } finally {
+    connection.discard();
+  }
 }
 
 interface Lanes {

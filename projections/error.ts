@@ -16,6 +16,12 @@ export type ProjectionErrorCode =
   | "migration"
   /** The database knows this generation of the log under another identity: it belongs to another mesh. */
   | "identity"
+  /** A build of a read model is no longer written: another has taken its place. Begin again with that. */
+  | "replaced"
+  /** Somebody else is making a build of the read model already. */
+  | "rebuilding"
+  /** The read model's rows are of a newer version than this program knows. */
+  | "newer"
   /** The embedded PostgreSQL cannot be prepared on this machine. */
   | "embedded"
   /** A page's cursor is not one that was given out. */

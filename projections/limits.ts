@@ -6,6 +6,11 @@ export const limits = {
   storeConnections: 2,
   /** Clients that projectors write with. A statement carries up to 2,000 events: more writers only wait for the disk. */
   writerConnections: 3,
+  /**
+   * Clients that each read model is written with: the archive, on which the store's index rests, waits for none of them, nor
+   * they for each other. Two, so that one writes while the other's answer is on its way.
+   */
+  modelConnections: 2,
   /** A connection on one machine takes milliseconds, over a network some tens; a dead host is not waited for longer. */
   connectMs: 5_000,
   /** What a read may take at the server: pages are bounded, so this is only met when the machine is overloaded. */
@@ -29,11 +34,40 @@ export const limits = {
   /** One write: bound by memory here and by CockroachDB's 16 MiB a message (hex doubles bodies). */
   writeEventsMax: 2_000,
   writeBytesMax: 4 << 20,
+  /** Events read from the archive at once; a page ends within `writeBytesMax` too, for it becomes one write. */
+  archivePageEvents: 2_000,
+  /** Rows of an old build deleted in one statement: some tens of ms, so that writers never wait for it. */
+  sweepRows: 5_000,
+  /** The lease of who makes a build, renewed three times as often: after a kill the next one waits no longer. */
+  buildLeaseSeconds: 15,
+  /**
+   * How long a live build may stand still while another draws level: longer than the archive is ever behind in health, as
+   * short as readers who wait for a position bear (reachedMs). It ends by itself.
+   */
+  sealSeconds: 3,
+  /** A writer that meets a sealed build looks again after this. */
+  sealedPollMs: 25,
+  /** How often a build is given the chance to draw level before its rebuild gives up, for the archive does not move. */
+  sealAttempts: 5,
+  /** status: a shard's lag is counted up to here; what is beyond is "many", and counting it would cost more than it tells. */
+  lagEventsMax: 100_000,
+  /** verify: rows of a table compared at once, of each side; each may carry an order of 1 MiB. */
+  compareRows: 200,
+  /** verify: where no row of so many is on both sides, the two are not worth comparing. */
+  compareRowsMax: 12_800,
+  /** verify: how long the archive may take to have what the live build has when it is looked at. */
+  verifyWaitMs: 30_000,
   /** The driver copies a chunk once more, and CockroachDB's largest message is 16 MiB. */
   copyChunkBytes: 1 << 20,
   /** What one shard's queue may hold before the log's reader waits: the next write gathers while one is under way. */
   queueEventsMax: 4_000,
   queueBytesMax: 4 << 20,
+  /**
+   * Batches that the projections of one log share, at least, and at most twice as many: as much as a read model is behind the
+   * fastest in health. In bytes as they were sent, of which decoded ones take some times as much.
+   */
+  sharedBatchesMax: 500,
+  sharedBytesMax: 1 << 20,
   /**
    * Least time between two writes of a shard, unless the queue is full: a statement costs the server about as much as
    * thirty rows, so a busy shard gathers. An idle one writes at once. Nobody waits for the archive: what is above it, a

@@ -80,3 +80,18 @@ function numberOf({ identity }: LogKey, attempt: number): number {
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
 }
+
+/** Made at 0 where they are not there; answers them by shard. */
+export async function openCheckpoints(
+  db: Database,
+  log: number,
+  name: string,
+  shards: number,
+  options?: RunOptions,
+): Promise<number[]> {
+  await db.write(ensureCheckpoints, [log, name, shards], options);
+  const checkpoints = Array.from({ length: shards }, () => 0);
+  const rows = await db.query(readCheckpoints, [log, name], options);
+  for (const row of rows) checkpoints[row.shard as number] = Number(row.sequence);
+  return checkpoints;
+}

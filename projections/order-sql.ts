@@ -3,10 +3,16 @@ const columns = `o.log, l.home, l.identity, o.order_id, o.shard, o.customer_id, 
   (extract(epoch from o.recorded_at) * 1000000)::int8 as recorded_us,
   (extract(epoch from s.updated_at) * 1000000)::int8 as updated_us, s.revision, s.sequence, s.idx, o.body`;
 
+/** What is shown is the live build, in the statement's own snapshot: a switch is never seen by half. */
+const live = "b.model = 'orders' and b.state = 'live'";
+
 /** In every home, the same id is another order. */
 export const orderById = `select ${columns}
-from order_facts o join order_states s on s.log = o.log and s.order_id = o.order_id join logs l on l.log = o.log
-where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
+from builds b
+join order_facts o on o.log = b.log and o.build = b.build
+join order_states s on s.log = o.log and s.build = o.build and s.order_id = o.order_id
+join logs l on l.log = o.log
+where b.log = any($1::int4[]) and ${live} and o.order_id = $2 order by o.log`;
 
 /**
  * Keyset paging: each log gives its newest by its own index, and these few are merged. The row comparison ends with the
@@ -14,21 +20,21 @@ where o.log = any($1::int4[]) and o.order_id = $2 order by o.log`;
  * Date of it, and lose the microseconds.
  */
 const page = (table: string, filter: string) => `select ${columns}
-from unnest($1::int4[]) as g (log) join logs l on l.log = g.log
+from unnest($1::int4[]) as g (log) join logs l on l.log = g.log join builds b on b.log = g.log and ${live}
 cross join lateral (
-  select t.log, t.order_id from ${table} where t.log = g.log
+  select t.log, t.build, t.order_id from ${table} where t.log = g.log and t.build = b.build
     and (t.recorded_at, t.order_id, t.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
   order by t.recorded_at desc, t.order_id desc limit $2::int4
 ) p
-join order_facts o on o.log = p.log and o.order_id = p.order_id
-join order_states s on s.log = p.log and s.order_id = p.order_id
+join order_facts o on o.log = p.log and o.build = p.build and o.order_id = p.order_id
+join order_states s on s.log = p.log and s.build = p.build and s.order_id = p.order_id
 order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 
 export const ordersByTime = page("order_facts t", "");
 export const ordersByCustomer = page("order_facts t", " and t.customer_id = $6");
 export const ordersByStatus = page("order_states t", " and t.status = $6");
 export const ordersByCustomerAndStatus = page(
-  "order_facts t join order_states x on x.log = t.log and x.order_id = t.order_id",
+  "order_facts t join order_states x on x.log = t.log and x.build = t.build and x.order_id = t.order_id",
   " and t.customer_id = $6 and x.status = $7",
 );
 
@@ -39,12 +45,15 @@ export const summarizeOrders = `select l.home, count(o.order_id)::int8 as receiv
   count(case when s.status = 'approved' then 1 end)::int8 as approved,
   count(case when s.status = 'rejected' then 1 end)::int8 as rejected,
   coalesce(sum(o.amount), 0)::text as amount
-from logs l left join order_facts o on o.log = l.log left join order_states s on s.log = o.log and s.order_id = o.order_id
+from logs l left join builds b on b.log = l.log and ${live}
+left join order_facts o on o.log = b.log and o.build = b.build
+left join order_states s on s.log = o.log and s.build = o.build and s.order_id = o.order_id
 where l.tenant = $1 group by l.home order by l.home`;
 
 /** For a live view: from the index alone. */
 export const countStatuses = `select l.home, s.status, count(*)::int8 as orders
-from logs l join order_states s on s.log = l.log where l.tenant = $1 group by l.home, s.status`;
+from logs l join builds b on b.log = l.log and ${live}
+join order_states s on s.log = b.log and s.build = b.build where l.tenant = $1 group by l.home, s.status`;
 
 /** `created` above the orders, or `revisions` beside the events, says that something was recorded twice or is missing. */
 export const countEvents = `select home, sum(events)::int8 as events, sum(revisions)::int8 as revisions,
@@ -55,5 +64,5 @@ from (
   from logs l left join events e on e.log = l.log where l.tenant = $1 group by l.home, l.log, e.stream
 ) s group by home order by home`;
 
-export const pageOrderIds = `select order_id from order_facts
-where log = $1::int4 and order_id > $2 order by order_id limit $3::int4`;
+export const pageOrderIds = `select f.order_id from builds b join order_facts f on f.log = b.log and f.build = b.build
+where b.log = $1::int4 and ${live} and f.order_id > $2 order by f.order_id limit $3::int4`;

@@ -4,6 +4,21 @@ import { type OrderEventType, orderEventTypes } from "../orders/order-events.ts"
 /** Status of an order, by the status before: the table of an order's life, by event. */
 export type StatusMoves = Readonly<Record<OrderStatus, OrderStatus>>;
 
+/** Whether an order that stands so is charged and keeps the money. */
+const earns: Readonly<Record<OrderStatus, boolean>> = {
+  absent: false,
+  received: false,
+  paid: true,
+  "in-review": true,
+  approved: true,
+  shipped: true,
+  delivered: true,
+  voiding: false,
+  refunding: false,
+  rejected: false,
+  cancelled: false,
+};
+
 const moves: ReadonlyMap<string, StatusMoves> = new Map(
   orderEventTypes.map((type) => [type, tabled((status) => after(status, type))]),
 );
@@ -29,3 +44,6 @@ export function movesText(all: StatusMoves): string {
   const changing = statuses.filter((status) => status !== "absent" && all[status] !== status);
   return JSON.stringify(Object.fromEntries(changing.map((status) => [status, all[status]])));
 }
+
+/** Statuses whose orders are revenue. */
+export const earning: readonly OrderStatus[] = statuses.filter((status) => earns[status]);

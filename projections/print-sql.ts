@@ -2,8 +2,12 @@ import { fileURLToPath } from "node:url";
 import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
+import { readShardPage } from "./archived-batches.ts";
 import { pageStreams, summarizeStream } from "./archived-streams.ts";
-import { serverVersion } from "./database.ts";
+import * as buildSql from "./build-sql.ts";
+import { deletePieces } from "./builds.ts";
+import { comparePages } from "./compare-builds.ts";
+import { beginSnapshot, serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
   findLog,
@@ -22,6 +26,7 @@ import {
   takeLease,
 } from "./migrate.ts";
 import { readMigrations } from "./migration-files.ts";
+import { readModels } from "./models/read-models.ts";
 import {
   countEvents,
   countStatuses,
@@ -33,7 +38,7 @@ import {
   pageOrderIds,
   summarizeOrders,
 } from "./order-sql.ts";
-import { projectOrders } from "./orders-writer.ts";
+import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
 export async function allStatements(): Promise<ReadonlyMap<string, string>> {
@@ -41,6 +46,11 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
     statements.map((statement, at): [string, string] => [`${name}/${at + 1}`, statement]),
   );
   const tables = ensureMigrationTables.map((statement, at): [string, string] => [`schema/${at + 1}`, statement]);
+  const models = readModels.flatMap((model): [string, string][] => [
+    [`${model.name}/write`, model.statement],
+    ...comparePages(model).map((statement, at): [string, string] => [`${model.name}/compare${at + 1}`, statement]),
+    ...deletePieces(model).map((statement, at): [string, string] => [`${model.name}/sweep${at + 1}`, statement]),
+  ]);
   return new Map([
     ...tables,
     ...migrations,
@@ -62,12 +72,15 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       moveCheckpoint: moveCheckpoint({ log: 1, shard: 0, from: 1, to: 2 }),
       copyEvents,
       serverVersion,
-      projectOrders,
+      beginSnapshot,
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
       summarizeStream,
       pageStreams,
+      readShardPage,
+      readStandings,
+      readShardLag,
       orderById,
       ordersByTime,
       ordersByCustomer,
@@ -78,6 +91,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       countEvents,
       pageOrderIds,
     }),
+    ...Object.entries(buildSql),
+    ...models,
   ]);
 }
 

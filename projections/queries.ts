@@ -84,7 +84,7 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
         wanted.map(async (position) => {
           const log = logs.get(hex(position.log));
           const { shard, sequence } = position;
-          const wait = { find: async () => log, name: "orders" as const, shard, sequence, ...options, timeoutMs };
+          const wait = { find: async () => log, name: "orders", shard, sequence, ...options, timeoutMs };
           return { ...position, sequence: await waitForCheckpoint(database, wait), index: 0 };
         }),
       );

@@ -1,3 +1,4 @@
+import { readLiveCheckpoints } from "./build-sql.ts";
 import { delay, monotonicMs } from "./clock.ts";
 import type { Database } from "./database.ts";
 import { ProjectionError } from "./error.ts";
@@ -7,7 +8,8 @@ import { readCheckpoints } from "./logs.ts";
 export interface CheckpointWait {
   /** The log's number; undefined until a projector has registered it. */
   find(): Promise<number | undefined>;
-  readonly name: "archive" | "orders";
+  /** "archive", or a read model's name: then its live build is meant. */
+  readonly name: string;
   readonly shard: number;
   readonly sequence: number;
   readonly timeoutMs: number;
@@ -64,7 +66,7 @@ async function pause(database: Database, log: number | undefined, wait: Checkpoi
 interface Looks {
   waiting: number;
   /** Checkpoints by shard; at most `reachedPollMs` old when asked. */
-  at(name: CheckpointWait["name"], log: number): Promise<ReadonlyMap<number, number>>;
+  at(name: string, log: number): Promise<ReadonlyMap<number, number>>;
 }
 
 interface Look {
@@ -86,7 +88,7 @@ function createLooks(database: Database): Looks {
 
   async function ask(name: string, log: number): Promise<ReadonlyMap<number, number>> {
     // Not with the signal of one that waits: the others wait for the same answer.
-    const rows = await database.query(readCheckpoints, [log, name]);
+    const rows = await database.query(name === "archive" ? readCheckpoints : readLiveCheckpoints, [log, name]);
     return new Map(rows.map((row) => [row.shard as number, Number(row.sequence)]));
   }
 

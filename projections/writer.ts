@@ -21,7 +21,9 @@ export interface PreparedWrite {
 
 export interface ProjectionWriter {
   /** The checkpoints' name. */
-  readonly name: "archive" | "orders";
+  readonly name: string;
   /** Pure, and never throws for what an event may hold. */
   prepare(batches: readonly LogBatch[]): PreparedWrite;
+  /** The checkpoint as it stands after a write that was refused, or whose outcome is unknown. */
+  look(db: Database, place: Pick<WritePlace, "log" | "shard">, options: RunOptions): Promise<number>;
 }

@@ -4,6 +4,7 @@ import { createLogger } from "../../cli/logger.ts";
 import { startProjectorThread } from "../../cli/projector-thread.ts";
 import { silent } from "../../mesh/logger.ts";
 import { openDatabase } from "../../projections/database.ts";
+import { readModels } from "../../projections/models/read-models.ts";
 import { realOrders } from "../acceptance/demo-process.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
@@ -61,7 +62,9 @@ test("a process that is ready projects in one thread of its own, and its status 
     mirror: false,
     shards: 4,
     lastSequence: expect.any(Number),
-    projections: { archive: standing, orders: standing },
+    projections: Object.fromEntries(
+      ["archive", ...readModels.map((model) => model.name)].map((name) => [name, standing]),
+    ),
   } as never);
   expect(own!.lastSequence).toBeGreaterThan(1);
   expect(mirrors).toEqual([]); // their homes are away

@@ -30,7 +30,7 @@ export function createMemoryLog(options: Partial<LogKey> & { shards?: number } =
   const batches: LogBatch[] = [];
   const ends = Array.from({ length: shards }, () => 0);
   const revisions = new Map<string, number>();
-  let waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
 
   function put(shard: number, kind: number, events: BatchEvent[]): LogBatch {
     const sequence = batches.length + 1;
@@ -110,7 +110,6 @@ export function createMemoryLog(options: Partial<LogKey> & { shards?: number } =
         at += 1;
         if (item.message.sequence > after[item.message.shard]!) yield item;
       }
-      waiting = [];
     },
   };
 }
@@ -123,14 +122,15 @@ export interface TestOrder {
 }
 
 /** order.created with data as the gateway records it. */
-export function created(order: TestOrder): PartialEvent {
+export function created(order: TestOrder, more: { day?: number; currency?: string } = {}): PartialEvent {
+  const { day = 1, currency = "GBP" } = more;
   const data = {
     order_id: order.id,
     customer_id: order.customer ?? "17850",
     country: "United Kingdom",
     region: "us-east",
-    created_at: "2010-12-01T08:26:00Z",
-    currency: "GBP",
+    created_at: `2010-12-${String(day).padStart(2, "0")}T08:26:00Z`,
+    currency,
     items: [{ product_code: "85123A", name: order.note ?? "HOLDER", unit_price: order.amount ?? "2.55", quantity: 1 }],
     amount: order.amount ?? "2.55",
   };

@@ -108,7 +108,7 @@ test("a log that is delivered twice leaves the same rows as once", async () => {
     db.query("select o.* from orders o join logs l on l.log = o.log where l.tenant = $1 order by o.order_id", [tenant]);
   const once = await rows();
   await db.write(
-    "update checkpoints set sequence = 0 where name = 'orders' and log in (select log from logs where tenant = $1)",
+    "update checkpoints set sequence = 0 where name = 'orders/1' and log in (select log from logs where tenant = $1)",
     [tenant],
   );
   await projectAll(db, log, "orders");

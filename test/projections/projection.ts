@@ -1,6 +1,8 @@
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { type Database, openDatabase, type Row } from "../../projections/database.ts";
+import { readModels } from "../../projections/models/read-models.ts";
 import { type Projector, startProjector } from "../../projections/project.ts";
+import type { ReadModel } from "../../projections/read-model.ts";
 import type { MemoryLog } from "./batches.ts";
 
 export interface Running extends AsyncDisposable {
@@ -18,14 +20,18 @@ export const ways = [
   ["one statement", withoutCopy],
 ] as const;
 
-/** A projector over a log in memory, stopped at the end of its scope. */
-export function run(db: Database, log: MemoryLog, projection: "archive" | "orders", logger: Logger = silent): Running {
+export const modelNamed = (name: string): ReadModel => readModels.find((model) => model.name === name)!;
+export const context = { currency: "GBP" };
+
+/** A projector over a log in memory, stopped at the end of its scope. `projection`: "archive", a model or its name. */
+export function run(db: Database, log: MemoryLog, projection: string | ReadModel, logger: Logger = silent): Running {
+  const model = typeof projection === "string" ? modelNamed(projection) : projection;
   const stop = new AbortController();
   const projector = startProjector({
     db,
     log: log.key,
     source: log.source,
-    ...(projection === "orders" ? { projection, currency: "GBP" } : { projection }),
+    ...(projection === "archive" ? {} : { model: { ...model, context } }),
     logger,
     signal: stop.signal,
   });
@@ -44,7 +50,7 @@ export async function caughtUp({ projector }: Running, log: MemoryLog, limitMs =
 }
 
 /** Projects all that the log holds now. */
-export async function projectAll(db: Database, log: MemoryLog, projection: "archive" | "orders"): Promise<Projector> {
+export async function projectAll(db: Database, log: MemoryLog, projection: string | ReadModel): Promise<Projector> {
   await using running = run(db, log, projection);
   await caughtUp(running, log);
   return running.projector;

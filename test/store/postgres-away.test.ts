@@ -37,7 +37,6 @@ test("PostgreSQL stops answering, the owner is killed, PostgreSQL goes on: nothi
   await using writing = openDatabase({ url, logger: silent });
   const stop = new AbortController();
   const projector = startProjector({
-    projection: "archive",
     db: writing,
     log: { ...key, shards: 1 },
     source: (after, signal) => followLog(log, { after, logger: silent, signal }),

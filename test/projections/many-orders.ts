@@ -1,0 +1,17 @@
+import { created, happened, type MemoryLog } from "./batches.ts";
+
+/** So many orders, of five customers and nine days, created, paid and a third of them approved. */
+export function fillOrders(log: MemoryLog, orders: number, first = 0): MemoryLog {
+  const ids = Array.from({ length: orders }, (_, at) => `${first + at}`);
+  const all = (type: string) => ids.map((id) => happened(id, type));
+  log.addAll(
+    ids.map((id, at) => created({ id, customer: `c${at % 5}`, amount: `${at}.0${at % 10}` }, { day: 1 + (at % 9) })),
+    7,
+  );
+  log.addAll(all("order.payment-debited"), 7);
+  log.addAll(
+    all("order.approved").filter((_, at) => at % 3 === 0),
+    7,
+  );
+  return log;
+}
