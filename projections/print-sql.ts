@@ -38,6 +38,7 @@ import {
   pageOrderIds,
   summarizeOrders,
 } from "./order-sql.ts";
+import { selectOverdue } from "./overdue.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
@@ -90,6 +91,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       countStatuses,
       countEvents,
       pageOrderIds,
+      selectOverdue,
     }),
     ...Object.entries(buildSql),
     ...models,
