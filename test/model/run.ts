@@ -1,10 +1,12 @@
 import { createChain } from "../../store/chain/chain.ts";
+import { hashShard } from "../../store/ids.ts";
 import type { Position } from "../../store/position.ts";
-import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
+import { eventually } from "../mesh/eventually.ts";
+import { event, openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
 import { startBroker } from "./broker.ts";
 import { startClients } from "./clients.ts";
 import { doHarm, type Slot, startSlot } from "./faults.ts";
-import { faultsOf, type Recorded } from "./history.ts";
+import { type Attempt, faultsOf, type Recorded } from "./history.ts";
 import { createRandom } from "./random.ts";
 
 export interface Outcome {
@@ -50,11 +52,18 @@ export async function runModel(seed: number, seconds: number, replicas: 1 | 3 = 
   stop.abort();
   const harms = await harming;
   await broker.settled(region);
+  // An append whose caller was told that its outcome is unknown may be recorded yet: only then is the log at its end.
+  for (const slot of slots) {
+    await slot.process?.[Symbol.asyncDispose]();
+    slot.process = undefined;
+  }
+  const last = await closeShards(steady, region);
   const log = await readLog(region);
   for (const watcher of watchers) await watcher.reached(log.events.length);
   watching.abort();
   const subscriptions = await Promise.all(watchers.map(({ seen }) => seen));
-  const { attempts, reads } = clients;
+  const { reads } = clients;
+  const attempts = [...clients.attempts, ...last];
   const faults = [...log.faults, ...faultsOf(log.events, { attempts, reads, subscriptions })];
   const counts: Record<string, number> = { events: log.events.length, reads: reads.length };
   for (const { outcome } of attempts) {
@@ -62,6 +71,24 @@ export async function runModel(seed: number, seconds: number, replicas: 1 | 3 = 
     counts[kind] = (counts[kind] ?? 0) + 1;
   }
   return { faults, harms, counts };
+}
+
+/** An append to each shard by the only process that is left: when it is acknowledged, so is or never will be all before it. */
+async function closeShards({ store }: TestProcess, { log: { shards } }: TestRegion): Promise<Attempt[]> {
+  const streams = new Map<number, string>();
+  for (let at = 0; streams.size < shards; at++) streams.set(hashShard(`end-${at}`, shards), `end-${at}`);
+  const close = async (stream: string): Promise<Attempt> => {
+    const invokedMs = performance.now();
+    const append = () => store.append({ stream, expected: "any", events: [event("end")] });
+    const { firstRevision, lastRevision } = await eventually(`${stream} is recorded`, append, 30_000);
+    return {
+      parts: [{ stream, ids: ["end"], expected: "any" }],
+      outcome: { kind: "recorded", revisions: [[firstRevision, lastRevision]], repeated: false },
+      invokedMs,
+      returnedMs: performance.now(),
+    };
+  };
+  return await Promise.all([...streams.values()].map(close));
 }
 
 interface Watcher {
