@@ -1,9 +1,9 @@
 import { scaleOf } from "./currency.ts";
+import type { FieldError } from "./field-errors.ts";
 import { isObject, parseJson } from "./json-object.ts";
 import { limits } from "./limits.ts";
 import type { OrderFacts } from "./order-events.ts";
 import type { OrderItem } from "./order-schema.ts";
-import type { FieldError } from "./submission-errors.ts";
 import { computeAmount } from "./submission-rules.ts";
 
 /**
