@@ -69,7 +69,7 @@ export function createIntake(region: string): Intake {
 }
 
 /** Stands in derived ids, by which repeats are known: it stays, whatever log takes orders. */
-const derivedLog = "orders";
+export const derivedLog = "orders";
 const uuidAtEnd = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** Id of the event that creates an order, the same for every repeat: the UUID that the order's id ends in, else derived from it. */
