@@ -28,6 +28,9 @@ interface Taken {
   readonly rest: string;
   /** The order as it was recorded, in UTF-8; of a repeat, as it would have been. */
   readonly data: Uint8Array;
+  readonly order: Order;
+  readonly stream: string;
+  readonly result: AppendResult;
 }
 
 interface Identity {
@@ -61,7 +64,16 @@ export function createIntake(region: string): Intake {
         { stream, expected: "no-stream", home, events: [created] },
         { priority: "order" },
       );
-      return { id, home, repeated: result.repeated, ...answerMembers(order, id, stream, result), data };
+      return {
+        id,
+        home,
+        repeated: result.repeated,
+        ...answerMembers(order, id, stream, result),
+        data,
+        order,
+        stream,
+        result,
+      };
     } catch (cause) {
       throw describeRefusal(cause, id, order.order_id === undefined ? identity.key : undefined);
     }
