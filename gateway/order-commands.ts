@@ -31,6 +31,7 @@ export interface OrderCommand {
   readonly key?: Key;
   /** Whether the caller takes the order at this revision; absent: at any. */
   readonly matches?: (revision: number) => boolean;
+  /** Ends a wait for this region's copy of the order. */
   readonly signal: AbortSignal;
 }
 
@@ -51,37 +52,47 @@ export type OrderCommands = (caller: Caller, asked: OrderCommand) => Promise<Com
  */
 export function createOrderCommands(regions: Regions): OrderCommands {
   return async (caller, asked) => {
-    const { id, signal } = asked;
+    const { id } = asked;
     if (!isOrderId(id)) throw noOrder(id);
-    const { store, currency } = caller.services;
-    const home = await findHome(caller, id, { here: regions.region, given: asked.region, signal });
-    const eventId = asked.key === undefined ? undefined : keyedId(caller, home, asked);
-    const options = { home, currency, eventId, signal };
-    let least = -1;
-    for (let round = 0; round < commandRoundsMax; round++) {
-      const order = await foldOrderFrom(store, id, { ...options, least }).catch((error: unknown) => {
-        throw error instanceof StoreError && error.code === "not-replicated" ? elsewhere(regions, home) : error;
-      });
-      const step = decideStep(caller, asked, order);
-      if (step.kind === "append") {
-        const appended = await append(caller, asked, step);
-        if (appended.kind === "done") return appended.answer;
-        least = appended.revision;
+    let home = asked.region;
+    try {
+      home = await findHome(caller, id, { here: regions.region, given: asked.region });
+      return await decideAt(home, caller, asked, regions.region);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.code === "not-replicated") throw elsewhere(regions, home);
+      // It looks like a minted id, and no gateway of this mesh has minted it.
+      throw error.code === "invalid" && error.details.field === "stream" ? noOrder(id) : error;
+    }
+  };
+}
+
+async function decideAt(home: string, caller: Caller, asked: OrderCommand, here: string): Promise<Commanded> {
+  const { id, signal } = asked;
+  const { store, currency } = caller.services;
+  const eventId = asked.key === undefined ? undefined : keyedId(caller, home, asked);
+  let least = -1;
+  for (let round = 0; round < commandRoundsMax; round++) {
+    const order = await foldOrderFrom(store, id, { home, currency, eventId, signal, least });
+    const step = decideStep(caller, asked, order);
+    if (step.kind === "append") {
+      const appended = await append(caller, asked, step);
+      if (appended.kind === "done") return appended.answer;
+      least = appended.revision;
+      continue;
+    }
+    if (home !== here && step.kind !== "known") {
+      const actual = await revisionAtHome(store, id, home);
+      if (actual > (order?.last.revision ?? -1)) {
+        least = actual;
         continue;
       }
-      if (home !== regions.region && step.kind !== "known") {
-        const actual = await revisionAtHome(store, id, home);
-        if (actual > (order?.last.revision ?? -1)) {
-          least = actual;
-          continue;
-        }
-      }
-      if (step.kind === "refuse") throw step.error;
-      return { order: standingOf(id, step.order), repeated: true };
     }
-    const text = `${orderStream(id)} changed ${commandRoundsMax} times while it was to ${asked.command.name}`;
-    throw new StoreError("unavailable", text);
-  };
+    if (step.kind === "refuse") throw step.error;
+    return { order: standingOf(id, step.order), repeated: true };
+  }
+  const text = `${orderStream(id)} changed ${commandRoundsMax} times while it was to ${asked.command.name}`;
+  throw new StoreError("unavailable", text);
 }
 
 type Step =

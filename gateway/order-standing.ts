@@ -8,8 +8,9 @@ import type { EventStore, RecordedEvent } from "../store/event-store.ts";
 import { uuidv7 } from "../store/ids.ts";
 import { formatPosition } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
+import type { GatewayError } from "./error.ts";
 import { copyPollMs, copyWaitMs } from "./limits.ts";
-import { candidateHomes, eventsIn } from "./order-homes.ts";
+import { candidateHomes, eventsIn, taggedHome } from "./order-homes.ts";
 import { refuse } from "./parameters.ts";
 import { pause } from "./wait.ts";
 
@@ -54,16 +55,15 @@ export interface FoldOptions {
   readonly currency: string;
   /** The id of an event that is looked for. */
   readonly eventId?: string;
-  readonly signal: AbortSignal;
 }
 
 /** Undefined: the order has no event. At home it is all that was acknowledged; of another home what its copy here has. */
 async function foldOrder(store: EventStore, id: string, options: FoldOptions): Promise<FoldedOrder | undefined> {
-  const { home, currency, eventId, signal } = options;
+  const { home, currency, eventId } = options;
   let state: OrderState = absentOrder;
   let ends: { readonly first: RecordedEvent; readonly last: RecordedEvent } | undefined;
   let known: RecordedEvent | undefined;
-  for await (const event of eventsIn(store, orderStream(id), { home, signal })) {
+  for await (const event of eventsIn(store, orderStream(id), { home })) {
     const decoded = decodeOrderEvent(event, { currency });
     if (decoded !== undefined) state = evolve(state, decoded);
     if (event.id === eventId) known = event;
@@ -79,7 +79,7 @@ async function foldOrder(store: EventStore, id: string, options: FoldOptions): P
 export async function foldOrderFrom(
   store: EventStore,
   id: string,
-  options: FoldOptions & { readonly least: number },
+  options: FoldOptions & { readonly least: number; readonly signal: AbortSignal },
 ): Promise<FoldedOrder | undefined> {
   const { home, least, signal } = options;
   const end = performance.now() + copyWaitMs;
@@ -118,29 +118,37 @@ export async function revisionAtHome(store: EventStore, id: string, home: string
 
 /**
  * The home of the order that a command is for: `given`, or what its id says, or where it is known to be. Throws GatewayError
- * "invalid-parameter" when it is known in two.
+ * "invalid-parameter" when it is known in two, or its id names another.
  */
 export async function findHome(
   { services }: Caller,
   id: string,
-  { here, given, signal }: { readonly here: string; readonly given?: string; readonly signal: AbortSignal },
+  { here, given }: { readonly here: string; readonly given?: string },
 ): Promise<string> {
+  const tagged = taggedHome(services.store, id);
+  if (given !== undefined && tagged !== undefined && given !== tagged) {
+    throw refuse("region", "region-mismatch", `must be ${tagged}, which the order's id names`);
+  }
   const homes = given === undefined ? await candidateHomes(services, id, here) : [given];
   if (homes.length === 1) return homes[0]!;
   const known: string[] = [];
   for (const home of homes) {
-    if (await isKnown(services.store, id, { home, signal })) known.push(home);
+    if (await isKnown(services.store, id, home)) known.push(home);
   }
-  if (known.length > 1)
-    throw refuse("region", "required", `must name one of ${known.join(", ")}: each has such an order`);
+  if (known.length > 1) throw twoHomes(known);
   // Where none is known, its home itself is asked: this region's copy may be behind.
   return known[0] ?? homes.find((home) => home !== here) ?? here;
 }
 
+/** One id in two homes is two orders. */
+export function twoHomes(homes: readonly string[]): GatewayError {
+  return refuse("region", "required", `must name one of ${homes.join(", ")}: each has an order of this id`);
+}
+
 /** False also where this region holds no copy of that home's log. */
-async function isKnown(store: EventStore, id: string, at: { home: string; signal: AbortSignal }): Promise<boolean> {
+async function isKnown(store: EventStore, id: string, home: string): Promise<boolean> {
   try {
-    for await (const _ of eventsIn(store, orderStream(id), { ...at, limit: 1 })) return true;
+    for await (const _ of eventsIn(store, orderStream(id), { home, limit: 1 })) return true;
   } catch (error) {
     if (!(error instanceof StoreError && error.code === "not-replicated")) throw error;
   }

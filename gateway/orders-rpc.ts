@@ -15,6 +15,7 @@ import { listPageDefault, listPageMax } from "./limits.ts";
 import { createOrderCommands, type OrderCommands } from "./order-commands.ts";
 import { listOrders, type Regions, readOrders } from "./order-lookups.ts";
 import { decisionOf, newOrderText, statusOf, toOrder, toStanding } from "./order-messages.ts";
+import { twoHomes } from "./order-standing.ts";
 import { refuse } from "./parameters.ts";
 
 /** What every command's message has. */
@@ -46,8 +47,7 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
       const caller = callerOf(context);
       const asked = { home: readHome(region, caller, "region"), ...reached(minPosition, context) };
       const rows = await readOrders(caller, orderId, asked, options);
-      if (rows.length > 1)
-        throw refuse("region", "required", `must name one of ${rows.map(({ home }) => home).join(", ")}`);
+      if (rows.length > 1) throw twoHomes(rows.map(({ home }) => home));
       return { order: toOrder(rows[0]!) };
     },
     async listOrders(request, context) {

@@ -200,7 +200,18 @@ test("an unknown order, one that was never created as an order, and what can be 
     store.append({ stream, expected: "any", events: [{ id: "x", type, data: Buffer.from(data) }] });
   await append("order-S1", "order.note-taken");
   await append("order-S2", "order.created", '{"no":"order"}');
-  for (const id of ["nope", "S1", "S2", "a%00b", "x".repeat(200), "use-00-01890a5d-ac96-774b-bcce-b302099a8057"]) {
+  const minted = "01890a5d-ac96-774b-bcce-b302099a8057";
+  const ids = [
+    "nope",
+    "S1",
+    "S2",
+    "a%00b",
+    "x".repeat(200),
+    `use-00-${minted}`,
+    `zzz-00-${minted}`,
+    `use-ff-${minted}`,
+  ];
+  for (const id of ids) {
     const problem = await problemIn(await command(`${id}/cancel`));
     expect([id, problem.type]).toEqual([id, "/problems/order-not-found"]);
   }

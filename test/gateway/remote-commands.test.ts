@@ -2,18 +2,20 @@ import { expect, test } from "bun:test";
 import { StoreError } from "../../store/error.ts";
 import { mintId } from "../../store/ids.ts";
 import { createCommanding, toApproved, toReview } from "./commanding.ts";
-import { order, problemIn } from "./harness.ts";
+import { createHarness, order, problemIn } from "./harness.ts";
 
 /** Commands to a gateway of us-east for orders whose home is another region. */
 
 const approve = { decision: "approve", by: "Ada" };
 
 test("a command goes to the order's home, by the tag of its id, by what is known of it, or by region", async () => {
-  const { placeAt, done, store } = await createCommanding();
+  const { placeAt, command, done, store } = await createCommanding();
   const tagged = mintId("euw", 1, Date.now());
   await placeAt("eu-west", tagged, ...toReview);
   await placeAt("eu-west", "H1", ...toReview);
   await placeAt("eu-west", "H2", ...toReview);
+  const elsewhere = await problemIn(await command(`${tagged}/review?region=us-east`, approve));
+  expect(elsewhere).toMatchObject({ status: 400, errors: [{ pointer: "/region", rule: "region-mismatch" }] });
   expect(await done(`${tagged}/review`, approve)).toMatchObject({ region: "eu-west", revision: 3 });
   expect(await done("H1/review", approve)).toMatchObject({ region: "eu-west", status: "approved" });
   expect(await done("H2/review?region=eu-west", approve)).toMatchObject({ region: "eu-west", status: "approved" });
@@ -91,7 +93,6 @@ test("where the home cannot be asked, a refusal is not known, and 503; where no 
 });
 
 test("an order that is here is commanded though the default region's log has no copy here", async () => {
-  const { createHarness } = await import("./harness.ts");
   const { call, post, store, queries } = await createHarness({ region: "eu-west" });
   await post({ ...order, order_id: "U1", region: "eu-west" });
   queries.lag = 1;
