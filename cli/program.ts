@@ -165,7 +165,10 @@ function addTools(root: Command): void {
     .command("mint")
     .description("print a new token on stdout")
     .requiredOption("--tenant <name>", "whom it acts for")
-    .option("--scopes <list>", "orders:write,orders:read,events:append,events:read: some of them (default: all)")
+    .option(
+      "--scopes <list>",
+      "orders:write,orders:read,orders:decide,events:append,events:read: some of them (default: all)",
+    )
     .option("--days <n>", "days until it expires", "30")
     .option("--name <text>", "who or what it is for; no personal data", "cli")
     .requiredOption("--key <file>", "the private key, made by `meridian mesh keys`: DIR/keys/tokens.private.jwk")

@@ -5,10 +5,17 @@ import { cors } from "@connectrpc/connect";
  * from: without a token, which a page must hold itself, every call is refused. Credentials mode is never allowed. The
  * listener without tokens has no CORS at all, so that no page can reach it through its visitor.
  */
-const allowHeaders = [...cors.allowedHeaders, "Authorization", "Idempotency-Key", "Connect-Accept-Encoding"].join(", ");
+const allowHeaders = [
+  ...cors.allowedHeaders,
+  "Authorization",
+  "Idempotency-Key",
+  "If-Match",
+  "Connect-Accept-Encoding",
+].join(", ");
 const exposeHeaders = [
   ...cors.exposedHeaders,
   "Location",
+  "ETag",
   "Retry-After",
   "Idempotency-Replayed",
   "WWW-Authenticate",

@@ -1,3 +1,5 @@
+import type { Standing } from "./order-standing.ts";
+
 /** Closed codes of what the gateway itself refuses; each but "configuration" is a row of problem-table.ts. */
 export type GatewayErrorCode =
   /** It cannot be opened as it is configured; never an answer to a request. */
@@ -11,11 +13,18 @@ export type GatewayErrorCode =
   | "invalid-order"
   | "invalid-parameter"
   | "invalid-idempotency-key"
+  /** The body of a command breaks a rule. */
+  | "invalid-request"
+  | "invalid-if-match"
   /** The order id is taken by another order. */
   | "order-exists"
   /** The Idempotency-Key came before, with another body. */
   | "idempotency-key-reused"
   | "order-not-found"
+  /** The order, as it stands, does not allow the command. */
+  | "command-not-allowed"
+  /** The order is not at the revision that the client expects. */
+  | "precondition-failed"
   | "route-not-found"
   | "method-not-allowed"
   | "body-too-large"
@@ -40,6 +49,8 @@ export interface GatewayErrorDetails {
   readonly headers?: Readonly<Record<string, string>>;
   /** Members of the problem document besides the standard ones. */
   readonly members?: Readonly<Record<string, unknown>>;
+  /** How the order stands that refuses a command. */
+  readonly standing?: Standing;
 }
 
 export class GatewayError extends Error {

@@ -74,11 +74,11 @@ export function readBackwards(direction: Direction): boolean {
 }
 
 /** A home region that the caller names; empty: none. Throws StoreError "unknown-region". */
-export function readHome(home: string, caller: Caller): string | undefined {
+export function readHome(home: string, caller: Caller, field = "home"): string | undefined {
   if (home === "") return undefined;
   const { regions } = caller.reading;
   if (!regions.has(home)) {
-    throw new StoreError("unknown-region", `home must be one of ${[...regions].join(", ")}`, { field: "home" });
+    throw new StoreError("unknown-region", `${field} must be one of ${[...regions].join(", ")}`, { field });
   }
   return home;
 }

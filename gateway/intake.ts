@@ -28,6 +28,9 @@ interface Taken {
   readonly rest: string;
   /** The order as it was recorded, in UTF-8; of a repeat, as it would have been. */
   readonly data: Uint8Array;
+  readonly order: Order;
+  readonly stream: string;
+  readonly result: AppendResult;
 }
 
 interface Identity {
@@ -61,7 +64,16 @@ export function createIntake(region: string): Intake {
         { stream, expected: "no-stream", home, events: [created] },
         { priority: "order" },
       );
-      return { id, home, repeated: result.repeated, ...answerMembers(order, id, stream, result), data };
+      return {
+        id,
+        home,
+        repeated: result.repeated,
+        ...answerMembers(order, id, stream, result),
+        data,
+        order,
+        stream,
+        result,
+      };
     } catch (cause) {
       throw describeRefusal(cause, id, order.order_id === undefined ? identity.key : undefined);
     }
@@ -69,7 +81,7 @@ export function createIntake(region: string): Intake {
 }
 
 /** Stands in derived ids, by which repeats are known: it stays, whatever log takes orders. */
-const derivedLog = "orders";
+export const derivedLog = "orders";
 const uuidAtEnd = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** Id of the event that creates an order, the same for every repeat: the UUID that the order's id ends in, else derived from it. */

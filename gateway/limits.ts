@@ -2,6 +2,15 @@
 
 /** One order: 2,000 lines (the limit of an order) at 250 B; the largest real one has 1,114 and 150 KB. */
 export const orderBytesMax = 512 << 10;
+/** A command: its texts come to 1,500 characters at most, and a character to 12 bytes where all are escaped. */
+export const commandBytesMax = 32 << 10;
+/** How often a command is decided anew because somebody else wrote to the order first: more is a fault, not a race. */
+export const commandRoundsMax = 8;
+/** How long a command waits for this region's copy of another home's order, and how often it looks: nothing tells it. */
+export const copyWaitMs = 5_000;
+export const copyPollMs = 25;
+/** Revisions of one If-Match. */
+export const ifMatchMax = 16;
 /** One bulk request: held in memory until it is answered, together with its answer. */
 export const bulkBytesMax = 16 << 20;
 /** Lines of one bulk request: at 10,000 orders/s it is answered within a second or so. */

@@ -1,3 +1,5 @@
+import { commandSchemas } from "../orders/command-schema.ts";
+import { commandNames, seenStatuses } from "../orders/life.ts";
 import { itemSchema, orderSchema } from "../orders/order-schema.ts";
 import { problemTable } from "./problem-table.ts";
 
@@ -40,6 +42,14 @@ const taken = {
   durability: ref("Durability"),
 };
 
+const status = ref("Status");
+const allowed = {
+  type: "array",
+  items: ref("Command"),
+  description: "What may be asked of it now; `approve` and `reject` are reviews.",
+} as const;
+const standing = { order_id: text, region: text, status, revision: count, position, allowed };
+
 const problem = {
   type: "object",
   description: "RFC 9457. `type` is stable; GET it for what it means.",
@@ -54,6 +64,12 @@ const problem = {
       type: "array",
       items: closed({ pointer: { ...text, description: "JSON pointer (RFC 6901)." }, rule: text, detail: text }),
     },
+    order_id: text,
+    region: text,
+    order_status: { ...status, description: "With `revision` and `allowed`: how the order stands that refuses." },
+    revision: count,
+    position: text,
+    allowed,
   },
   required: ["type", "title", "status", "detail", "next"],
 };
@@ -63,7 +79,7 @@ const orderView = {
   properties: {
     order_id: text,
     region: text,
-    status: text,
+    status,
     customer_id: text,
     country: text,
     amount: decimal,
@@ -73,6 +89,7 @@ const orderView = {
     updated_at: text,
     revision: count,
     position: text,
+    allowed,
   },
   required: [
     "order_id",
@@ -84,6 +101,7 @@ const orderView = {
     "created_at",
     "updated_at",
     "revision",
+    "allowed",
   ],
 };
 
@@ -131,6 +149,13 @@ export const schemas: Readonly<Record<string, object>> = {
   },
   Order: orderView,
   Orders: closed({ orders: { type: "array", items: ref("Order") }, cursor: text }, ["cursor"]),
+  Status: { enum: seenStatuses },
+  Command: { enum: commandNames },
+  Cancel: plain(commandSchemas.cancel),
+  Review: plain(commandSchemas.review),
+  Ship: plain(commandSchemas.ship),
+  Deliver: plain(commandSchemas.deliver),
+  Commanded: closed({ ...standing, repeated: { type: "boolean" } }),
   Event: event,
   Events: closed({ order_id: text, events: { type: "array", items: ref("Event") }, next: count }, ["next"]),
   Problem: problem,

@@ -1,4 +1,17 @@
 import { eventsPageMax, idempotencyKeyMax, listPageDefault, listPageMax, minPositionsMax } from "./limits.ts";
+import { commandPaths } from "./openapi-commands.ts";
+import {
+  answer,
+  etag,
+  json,
+  orderId,
+  parameter,
+  refusal,
+  refusals,
+  regionParameter,
+  replayed,
+  text,
+} from "./openapi-parts.ts";
 import { schemas } from "./openapi-schemas.ts";
 
 /** The HTTP interface as OpenAPI 3.1, written by hand; a test holds it to the routes and to what they answer. */
@@ -11,7 +24,8 @@ export function openApiDocument(regions: readonly { readonly name: string; reado
       version: "1",
       description:
         "Takes orders in at the nearest region and answers when they are on disk. Repeating a request is always safe. " +
-        "The event store itself speaks Connect, gRPC-Web and gRPC: meridian.eventstore.v1.EventStore, with reflection.",
+        "The event store itself speaks Connect, gRPC-Web and gRPC: meridian.eventstore.v1.EventStore, with reflection; " +
+        "so do orders, with types: meridian.orders.v1.Orders.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     ...(servers.length === 0 ? {} : { servers }),
@@ -21,37 +35,11 @@ export function openApiDocument(regions: readonly { readonly name: string; reado
   };
 }
 
-function json(schema: string, example?: unknown): object {
-  return {
-    "application/json": { schema: { $ref: `#/components/schemas/${schema}` }, ...(example ? { example } : {}) },
-  };
-}
-
-function answer(description: string, content: object): object {
-  return { description, content };
-}
-
-const refusal = {
-  description: "Refused; `type` says why and `next` what to do.",
-  content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
-};
-
-function refusals(...statuses: readonly number[]): Record<string, object> {
-  return Object.fromEntries([...statuses, 500].map((status) => [String(status), refusal]));
-}
-
-function parameter(name: string, schema: object, more: object = {}): object {
-  return { name, in: "query", schema, ...more };
-}
-
-const text = { type: "string" } as const;
-const regionParameter = parameter("region", text, { description: "Home region: chooses where an id exists in two." });
 const minPosition = parameter(
   "min_position",
   { type: "array", items: text, maxItems: minPositionsMax },
   { description: "Waits (5 s at most) until this region has seen it; may repeat.", explode: true },
 );
-const orderId = { name: "id", in: "path", required: true, schema: text };
 const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503);
 
 const newOrder = {
@@ -83,7 +71,7 @@ const paths = {
           ...answer("On disk.", json("Taken")),
           headers: {
             Location: { schema: text },
-            "Idempotency-Replayed": { schema: { const: "true" }, description: "It had been taken before." },
+            ...replayed,
           },
         },
         "200": answer("A result for each line, in order.", {
@@ -96,7 +84,7 @@ const paths = {
       summary: "Orders, newest first",
       parameters: [
         parameter("customer_id", text),
-        parameter("status", text),
+        parameter("status", { $ref: "#/components/schemas/Status" }),
         parameter("region", text, { description: "Home region." }),
         parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
         parameter("cursor", text, { description: "From the page before." }),
@@ -110,15 +98,19 @@ const paths = {
       summary: "One order as it stands",
       parameters: [orderId, regionParameter, minPosition],
       responses: {
-        "200": answer("The order; `orders` with both where the id exists in two home regions.", {
-          "application/json": {
-            schema: { anyOf: [{ $ref: "#/components/schemas/Order" }, { $ref: "#/components/schemas/Orders" }] },
-          },
-        }),
+        "200": {
+          ...answer("The order; `orders` with both, and no ETag, where the id exists in two home regions.", {
+            "application/json": {
+              schema: { anyOf: [{ $ref: "#/components/schemas/Order" }, { $ref: "#/components/schemas/Orders" }] },
+            },
+          }),
+          headers: etag,
+        },
         ...readRefusals,
       },
     },
   },
+  ...commandPaths,
   "/v1/orders/{id}/events": {
     get: {
       summary: "The history of one order",

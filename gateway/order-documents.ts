@@ -1,4 +1,5 @@
 import { isObject, parseJson } from "../orders/json-object.ts";
+import { type CommandName, life, type OrderStatus } from "../orders/life.ts";
 import type { OrderRow } from "../projections/queries.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { formatPosition } from "../store/position.ts";
@@ -17,7 +18,13 @@ export function orderDocument(row: OrderRow): Record<string, unknown> {
     updated_at: row.updated_at,
     revision: row.revision,
     position: row.position,
+    allowed: allowedIn(row.status),
   };
+}
+
+/** What may be asked of an order by its status; the order's own events may leave less, which the command then says. */
+export function allowedIn(status: string): readonly CommandName[] {
+  return Object.hasOwn(life, status) ? life[status as OrderStatus].commands : [];
 }
 
 export function eventDocument(event: RecordedEvent): Record<string, unknown> {

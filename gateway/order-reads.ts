@@ -1,20 +1,18 @@
 import type { Hono } from "hono";
+import { seenStatuses } from "../orders/life.ts";
 import { isOrderId } from "../orders/order-id.ts";
-import { ProjectionError } from "../projections/error.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { answerJson } from "./answer.ts";
 import type { Admission, Caller } from "./caller.ts";
-import { GatewayError } from "./error.ts";
-import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax, reachedWaitMs } from "./limits.ts";
+import { etagOf } from "./if-match.ts";
+import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
-import { type Parameters, readParameters, refuse } from "./parameters.ts";
+import { elsewhere, listOrders, noOrder, type Regions, readOrders, waitFor } from "./order-lookups.ts";
+import { type Parameters, readParameters, readRegion, refuse } from "./parameters.ts";
 
-export interface OrderReadsOptions {
-  /** This region. */
-  readonly region: string;
-  readonly regions: readonly { readonly name: string; readonly url?: string }[];
+export interface OrderReadsOptions extends Regions {
   readonly admission: Admission;
 }
 
@@ -24,11 +22,11 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 
   app.get("/v1/orders", async (context) => {
     const request = context.req.raw;
-    return answerJson(await listOrders(await admit(request), request, options));
+    return answerJson(await answerList(await admit(request), request, options));
   });
   app.get("/v1/orders/:id", async (context) => {
     const request = context.req.raw;
-    return answerJson(await readOneOrder(await admit(request), context.req.param("id"), request, options));
+    return await answerOrder(await admit(request), context.req.param("id"), request, options);
   });
   app.get("/v1/orders/:id/events", async (context) => {
     const request = context.req.raw;
@@ -36,40 +34,46 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
   });
 }
 
-async function listOrders(caller: Caller, request: Request, options: OrderReadsOptions): Promise<object> {
+async function answerList(caller: Caller, request: Request, options: OrderReadsOptions): Promise<object> {
   const known = ["customer_id", "status", "region", "limit", "cursor", "min_position"];
   const parameters = readParameters(request, known);
   const filter = {
     customer_id: parameters.text("customer_id"),
-    status: parameters.text("status"),
-    region: readRegion(parameters, options),
+    status: readStatus(parameters),
+    region: readRegion(parameters, options.regions),
     limit: parameters.count("limit", { min: 1, max: listPageMax }) ?? listPageDefault,
     cursor: parameters.text("cursor"),
   };
-  await waitFor(caller, parameters, { ...options, request, home: filter.region });
-  const page = await caller.services.queries.list(filter);
-  return { orders: page.orders.map(orderDocument), ...(page.cursor === undefined ? {} : { cursor: page.cursor }) };
+  const reached = { positions: parameters.positions(), signal: request.signal };
+  const { orders, cursor } = await listOrders(caller, filter, reached, options);
+  return { orders: orders.map(orderDocument), ...(cursor === undefined ? {} : { cursor }) };
 }
 
-async function readOneOrder(caller: Caller, id: string, request: Request, options: OrderReadsOptions): Promise<object> {
+async function answerOrder(
+  caller: Caller,
+  id: string,
+  request: Request,
+  options: OrderReadsOptions,
+): Promise<Response> {
   const parameters = readParameters(request, ["region", "min_position"]);
-  const home = readRegion(parameters, options);
-  if (!isOrderId(id)) throw noOrder(id);
-  const said = home ?? taggedHome(caller.services.store, id);
-  await waitFor(caller, parameters, { ...options, request, home: said });
-  const rows = await caller.services.queries.order(id, home === undefined ? undefined : { home });
-  if (rows.length === 0) throw noOrder(id);
-  // One id in two homes is two orders: both are answered, and `region` chooses.
-  return rows.length === 1 ? orderDocument(rows[0]!) : { orders: rows.map(orderDocument) };
+  const asked = {
+    home: readRegion(parameters, options.regions),
+    positions: parameters.positions(),
+    signal: request.signal,
+  };
+  const rows = await readOrders(caller, id, asked, options);
+  if (rows.length > 1) return answerJson({ orders: rows.map(orderDocument) });
+  const [row] = rows;
+  return answerJson(orderDocument(row!), { headers: { etag: etagOf(row!.revision) } });
 }
 
 async function readEvents(caller: Caller, id: string, request: Request, options: OrderReadsOptions): Promise<object> {
   const parameters = readParameters(request, ["region", "from", "limit", "min_position"]);
-  const home = readRegion(parameters, options);
+  const home = readRegion(parameters, options.regions);
   if (!isOrderId(id)) throw noOrder(id);
   const { services } = caller;
   const said = home ?? taggedHome(services.store, id);
-  await waitFor(caller, parameters, { ...options, request, home: said });
+  await waitFor(caller, { positions: parameters.positions(), signal: request.signal }, options, said);
   const homes = said === undefined ? await candidateHomes(services, id, options.region) : [said];
   const page = {
     from: parameters.count("from", { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? 0,
@@ -78,9 +82,7 @@ async function readEvents(caller: Caller, id: string, request: Request, options:
     bytesMax: Math.floor(eventsBytesMax / homes.length),
   };
   const events = await Array.fromAsync(orderEvents(services.store, id, homes, page)).catch((error: unknown) => {
-    throw error instanceof StoreError && error.code === "not-replicated"
-      ? elsewhere({ ...options, home: said })
-      : error;
+    throw error instanceof StoreError && error.code === "not-replicated" ? elsewhere(options, said) : error;
   });
   if (events.length === 0 && page.from === 0) throw noOrder(id);
   const next = nextRevision(events, page);
@@ -104,45 +106,8 @@ function nextRevision(
   return cut.length === 0 ? undefined : Math.min(...cut.map(({ next }) => next));
 }
 
-/** Read your writes: waits until this region's projection has seen the positions that the client names. */
-async function waitFor(
-  caller: Caller,
-  parameters: Parameters,
-  options: OrderReadsOptions & { request: Request; home?: string },
-): Promise<void> {
-  const positions = parameters.positions();
-  if (positions.length === 0) return;
-  try {
-    await caller.services.queries.reached(positions, { timeoutMs: reachedWaitMs, signal: options.request.signal });
-  } catch (error) {
-    throw error instanceof ProjectionError && error.code === "not-replicated" ? elsewhere(options) : error;
-  }
-}
-
-/** 421 with where to ask instead: the home where the id or `region` says it, else every other region. */
-function elsewhere(options: OrderReadsOptions & { home?: string }): GatewayError {
-  const others = options.regions.filter((region) => region.name !== options.region);
-  const home = others.find((region) => region.name === options.home);
-  const members = home === undefined ? { regions: others.map(place) } : { home: place(home) };
-  return new GatewayError("not-replicated", "the log that this asks for is not replicated into this region", {
-    members,
-  });
-}
-
-function place(region: { name: string; url?: string }): { region: string; url?: string } {
-  return { region: region.name, url: region.url };
-}
-
-function readRegion(parameters: Parameters, options: OrderReadsOptions): string | undefined {
-  const region = parameters.text("region");
-  if (region === undefined || names(options).includes(region)) return region;
-  throw refuse("region", "unknown-region", `must be one of ${names(options).join(", ")}`);
-}
-
-function names(options: OrderReadsOptions): readonly string[] {
-  return options.regions.map((region) => region.name);
-}
-
-function noOrder(id: string): GatewayError {
-  return new GatewayError("order-not-found", `this region knows of no order ${JSON.stringify(id.slice(0, 128))}`);
+function readStatus(parameters: Parameters): string | undefined {
+  const status = parameters.text("status");
+  if (status === undefined || seenStatuses.some((one) => one === status)) return status;
+  throw refuse("status", "unknown-status", `must be one of ${seenStatuses.join(", ")}`);
 }

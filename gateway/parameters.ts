@@ -3,7 +3,7 @@ import { type Position, parsePosition } from "../store/position.ts";
 import { type FieldProblem, GatewayError } from "./error.ts";
 import { minPositionsMax, parameterLengthMax } from "./limits.ts";
 
-/** The query string of a GET, checked: names that the route does not know, repeats and odd characters are refused. */
+/** The query string of a request, checked: names that the route does not know, repeats and odd characters are refused. */
 export interface Parameters {
   text(name: string): string | undefined;
   /** A whole number from `min` to `max`. */
@@ -57,6 +57,14 @@ function readPositions(texts: readonly string[]): readonly Position[] {
       throw cause;
     }
   });
+}
+
+/** The home region that a request names. */
+export function readRegion(parameters: Parameters, regions: readonly { readonly name: string }[]): string | undefined {
+  const region = parameters.text("region");
+  const names = regions.map(({ name }) => name);
+  if (region === undefined || names.includes(region)) return region;
+  throw refuse("region", "unknown-region", `must be one of ${names.join(", ")}`);
 }
 
 export function refuse(name: string, rule: string, detail: string): GatewayError {

@@ -54,6 +54,12 @@ export const problemTable = rows({
     title: "The Idempotency-Key is not valid",
     next: "Send 1 to 255 printable ASCII characters, a UUID for example.",
   },
+  "invalid-if-match": {
+    status: 400,
+    code: Code.InvalidArgument,
+    title: "The If-Match is not valid",
+    next: 'Send `*`, or an order\'s ETag as it came: its revision in quotes, "3".',
+  },
   "order-exists": {
     status: 409,
     code: Code.AlreadyExists,
@@ -64,13 +70,25 @@ export const problemTable = rows({
     status: 422,
     code: Code.AlreadyExists,
     title: "The Idempotency-Key came before, with another body",
-    next: "Repeat with exactly the first body, or use a new key for a new order.",
+    next: "Repeat with exactly the first body, or use a new key for what is new.",
   },
   "order-not-found": {
     status: 404,
     code: Code.NotFound,
     title: "There is no such order here",
-    next: "If it was just taken, repeat with `min_position` set to the position that its 201 named.",
+    next: "If it was just taken, name its `region`, or read it with `min_position` set to the position that its 201 named.",
+  },
+  "command-not-allowed": {
+    status: 409,
+    code: Code.FailedPrecondition,
+    title: "The order does not allow this as it stands",
+    next: "Ask for one of `allowed`; if that is empty, read the order: it waits for something, or has ended.",
+  },
+  "precondition-failed": {
+    status: 412,
+    code: Code.FailedPrecondition,
+    title: "The order is not at the expected revision",
+    next: "Read the order, decide again, and send its `revision`.",
   },
   "stream-not-found": {
     status: 404,

@@ -4,6 +4,7 @@ import { StoreError, type StoreErrorCode } from "../store/error.ts";
 import type { Logger } from "../store/event-store.ts";
 import { formatPosition } from "../store/position.ts";
 import { type FieldProblem, GatewayError } from "./error.ts";
+import type { Standing } from "./order-standing.ts";
 import { type ProblemCode, problemTable } from "./problem-table.ts";
 
 /** A refusal, ready for the wire: gateway/rpc-errors.ts makes a ConnectError of it, `problemResponse` a document. */
@@ -17,6 +18,8 @@ export interface Problem {
   /** Members besides the standard ones. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** How the order stands that refuses a command. */
+  readonly standing?: Standing;
 }
 
 const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
@@ -132,7 +135,13 @@ export function problemDocument(problem: Problem): Record<string, unknown> {
     ...(problem.instance === undefined ? {} : { instance: problem.instance }),
     ...(problem.errors === undefined ? {} : { errors: problem.errors }),
     ...problem.members,
+    ...(problem.standing === undefined ? {} : standingMembers(problem.standing)),
   };
+}
+
+/** `status` of a problem document is the HTTP status, so the order's has another name there. */
+function standingMembers({ status, ...members }: Standing): Record<string, unknown> {
+  return { ...members, order_status: status };
 }
 
 /** What a problem says beside its document, over HTTP and as RPC metadata alike. */

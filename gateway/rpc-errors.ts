@@ -2,6 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "../store/event-store.ts";
 import { type Problem as ProblemMessage, ProblemSchema } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
+import { OrderStandingSchema } from "../store/gen/meridian/orders/v1/orders_pb.ts";
+import { toStanding } from "./order-messages.ts";
 import { problemTable } from "./problem-table.ts";
 import { type Problem, problemHeaders, problemOf } from "./problems.ts";
 
@@ -15,7 +17,11 @@ export function connectErrorOf(error: unknown, logger: Logger): ConnectError {
 function connectErrorFrom(problem: Problem): ConnectError {
   const value = problemMessage(problem);
   const { code } = problemTable[problem.code];
-  return new ConnectError(problem.detail, code, problemHeaders(problem), [{ desc: ProblemSchema, value }]);
+  const details: NonNullable<ConstructorParameters<typeof ConnectError>[3]> = [{ desc: ProblemSchema, value }];
+  if (problem.standing !== undefined) {
+    details.push({ desc: OrderStandingSchema, value: toStanding(problem.standing) });
+  }
+  return new ConnectError(problem.detail, code, problemHeaders(problem), details);
 }
 
 /** Why a call ends whose client takes nothing of its answer. */

@@ -6,10 +6,14 @@ import { EventStore as GoEventStore } from "../store/gen/eventstore/eventstore_p
 import { Health } from "../store/gen/grpc/health/v1/health_pb.ts";
 import { EventStore } from "../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { file_meridian_eventstore_v1_problem } from "../store/gen/meridian/eventstore/v1/problem_pb.ts";
+import { Orders } from "../store/gen/meridian/orders/v1/orders_pb.ts";
 import type { Admission, Caller } from "./caller.ts";
+import { actionScopes } from "./command-routes.ts";
 import { type CallerOf, createEventStoreService } from "./event-store-rpc.ts";
 import { createGoEventStoreService } from "./go-event-store.ts";
 import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
+import type { Regions } from "./order-lookups.ts";
+import { createOrdersService } from "./orders-rpc.ts";
 import { mountReflection } from "./reflection.ts";
 import { boundParts } from "./rpc-bounds.ts";
 import { compressions } from "./rpc-compressions.ts";
@@ -17,12 +21,10 @@ import { connectErrorOf } from "./rpc-errors.ts";
 import { mountHealth } from "./rpc-health.ts";
 import type { Scope } from "./tokens.ts";
 
-export interface RpcOptions {
+export interface RpcOptions extends Regions {
   readonly admission: Admission;
   /** False: only the Go system's service, as on the listener without tokens. */
   readonly whole: boolean;
-  /** This region. */
-  readonly region: string;
   readonly ready: () => boolean;
   readonly logger: Logger;
   /** Other than that of limits.ts. */
@@ -43,6 +45,15 @@ const eventStoreScopes: Record<keyof typeof EventStore.method, Scope> = {
   listStreams: "events:read",
   shardInfo: "events:read",
 };
+const orderScopes: Record<keyof typeof Orders.method, Scope> = {
+  createOrder: "orders:write",
+  getOrder: "orders:read",
+  listOrders: "orders:read",
+  cancelOrder: actionScopes.cancel,
+  reviewOrder: actionScopes.review,
+  shipOrder: actionScopes.ship,
+  deliverOrder: actionScopes.deliver,
+};
 const goScopes: Record<keyof typeof GoEventStore.method, Scope> = {
   createEvent: "events:append",
   getEvents: "events:read",
@@ -51,6 +62,7 @@ const goScopes: Record<keyof typeof GoEventStore.method, Scope> = {
 
 function scopeOf(method: DescMethod): Scope | undefined {
   if (method.parent === EventStore) return eventStoreScopes[method.localName as keyof typeof eventStoreScopes];
+  if (method.parent === Orders) return orderScopes[method.localName as keyof typeof orderScopes];
   if (method.parent === GoEventStore) return goScopes[method.localName as keyof typeof goScopes];
   return undefined;
 }
@@ -65,8 +77,11 @@ const callerOf: CallerOf = (context) => {
 /** The services; health and reflection say nothing of a tenant, so they need no token. */
 export function rpcRoutes(options: RpcOptions): (router: ConnectRouter) => void {
   return (router) => {
-    const services: DescService[] = options.whole ? [EventStore, GoEventStore] : [GoEventStore];
-    if (options.whole) router.service(EventStore, createEventStoreService(callerOf, options.logger));
+    const services: DescService[] = options.whole ? [EventStore, Orders, GoEventStore] : [GoEventStore];
+    if (options.whole) {
+      router.service(EventStore, createEventStoreService(callerOf, options.logger));
+      router.service(Orders, createOrdersService(callerOf, options));
+    }
     router.service(GoEventStore, createGoEventStoreService(callerOf, options));
     mountHealth(router, services, options.ready);
     mountReflection(router, [...services, Health], [file_meridian_eventstore_v1_problem]);

@@ -12,8 +12,8 @@ import {
 import { GatewayError } from "./error.ts";
 import { authorizationBytesMax, tokenClockSkewS, tokenLifeSMax, verifiedTokensMax } from "./limits.ts";
 
-/** What a token may allow. */
-export const scopes = ["orders:write", "orders:read", "events:append", "events:read"] as const;
+/** What a token may allow. Who may write orders and cancel them may not decide about them: a shop approves none of its own. */
+export const scopes = ["orders:write", "orders:read", "orders:decide", "events:append", "events:read"] as const;
 export type Scope = (typeof scopes)[number];
 
 const issuer = "meridian";

@@ -1,9 +1,9 @@
 import { scaleOf } from "./currency.ts";
+import type { FieldError } from "./field-errors.ts";
 import { isObject, parseJson } from "./json-object.ts";
 import { limits } from "./limits.ts";
 import type { OrderFacts } from "./order-events.ts";
 import type { OrderItem } from "./order-schema.ts";
-import type { FieldError } from "./submission-errors.ts";
 import { computeAmount } from "./submission-rules.ts";
 
 /**
@@ -67,10 +67,11 @@ export function fromGoOrder(text: string): string | undefined {
   const { customer_id, restaurant_id, order_items } = value;
   // Go's zero value: a client that leaves it out and one that sends "" mean the same.
   const restaurant = restaurant_id === "" ? undefined : restaurant_id;
-  return JSON.stringify({ customer_id, restaurant_id: restaurant, items: toItems(order_items) });
+  return JSON.stringify({ customer_id, restaurant_id: restaurant, items: fromGoItems(order_items) });
 }
 
-function toItems(items: unknown): unknown {
+/** Items in our shape; what is none stays what it is. */
+export function fromGoItems(items: unknown): unknown {
   if (!Array.isArray(items)) return items;
   return items.map((item: unknown) => {
     if (!isObject(item)) return item;
@@ -131,7 +132,7 @@ const pricePattern = new RegExp(`^\\d{1,${limits.priceIntegerDigits}}(\\.\\d{1,$
 
 /** What the order's life needs to know of an order that a Go client recorded by itself; undefined: it makes no sense. */
 export function goOrderFacts(order: Record<string, unknown>, currency: string): OrderFacts | undefined {
-  const items = toItems(order.order_items) as readonly Partial<OrderItem>[];
+  const items = fromGoItems(order.order_items) as readonly Partial<OrderItem>[];
   const scale = scaleOf(currency);
   const sound = items.every(
     (item) =>

@@ -25,7 +25,8 @@ export const orderWorkers = ["payment", "review", "saga"] as const;
 export type OrderWorker = (typeof orderWorkers)[number];
 
 /** What a person or another system may ask of an order. */
-export type CommandName = "cancel" | "approve" | "reject" | "ship" | "deliver";
+export const commandNames = ["cancel", "approve", "reject", "ship", "deliver"] as const;
+export type CommandName = (typeof commandNames)[number];
 
 export interface StatusRow {
   /** What the order waits for; "nothing": its life has ended. */
@@ -111,5 +112,8 @@ export const life: Readonly<Record<OrderStatus, StatusRow>> = {
 };
 
 export const statuses = Object.keys(life) as OrderStatus[];
+
+/** Those that an order can be seen in. */
+export const seenStatuses = statuses.filter((status) => status !== "absent");
 
 export const isEnded = ({ status }: { readonly status: OrderStatus }): boolean => life[status].waitsFor === "nothing";

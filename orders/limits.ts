@@ -11,6 +11,13 @@ export const limits = {
   countryLength: 64,
   productCodeLength: 64,
   nameLength: 200,
+  /** Names of a person, a team or a system. */
+  byLength: 128,
+  /** Some sentences; a report belongs in a document, with its address here. */
+  reasonLength: 1_000,
+  carrierLength: 64,
+  /** The longest in use (a GS1 shipment in a URL) stay far below. */
+  trackingLength: 128,
   /** A price of a million million is not a price. */
   priceIntegerDigits: 12,
   /** Goods bought by the thousand cost fractions of a penny; NUMERIC columns keep six. */

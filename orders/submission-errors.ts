@@ -1,51 +1,18 @@
 import type { Validator } from "typebox/compile";
-import { Settings } from "typebox/system";
 import { scaleOf } from "./currency.ts";
-import { escapeKey, scanJson } from "./json-scan.ts";
+import {
+  addTextErrors,
+  type BodyWords,
+  createFieldErrors,
+  type FieldError,
+  type FieldErrors,
+  type Rule,
+  shapeErrors,
+} from "./field-errors.ts";
+import { isObject } from "./json-object.ts";
 import { limits } from "./limits.ts";
 import type { OrderItem } from "./order-schema.ts";
-import { badTexts, computeAmount, isDay, type ReadingContext } from "./submission-rules.ts";
-
-export interface FieldError {
-  /** RFC 6901; "" is the whole order. */
-  readonly pointer: string;
-  /** Stable. */
-  readonly rule: Rule;
-  readonly message: string;
-}
-
-export type Rule =
-  /** The text is no JSON. */
-  | "json"
-  | "required"
-  | "unknown-field"
-  | "repeated-key"
-  /** Another JSON type than it must be: a number where text is due, a fraction where a count is due. */
-  | "type"
-  | "length"
-  | "pattern"
-  | "range"
-  /** A price or a total that is not greater than zero. */
-  | "positive"
-  /** NUL, or half a character. */
-  | "text"
-  | "unknown-region"
-  | "unknown-currency"
-  | "amount-mismatch";
-
-// TypeBox stops at eight by default; every unknown field counts twice there.
-Settings.Set({ maxErrors: 2 * limits.fieldErrors });
-
-const rules: Readonly<Record<string, Rule>> = {
-  type: "type",
-  minLength: "length",
-  maxLength: "length",
-  minItems: "length",
-  maxItems: "length",
-  pattern: "pattern",
-  minimum: "range",
-  maximum: "range",
-};
+import { computeAmount, isDay, type ReadingContext } from "./submission-rules.ts";
 
 /** What a field must be, by its name. Messages never repeat names of people and goods. */
 const wanted: Readonly<Record<string, string>> = {
@@ -76,42 +43,12 @@ export function describeErrors(
   shape: Validator,
   context: ReadingContext,
 ): readonly FieldError[] {
-  const found = new Map<string, FieldError>();
-  const add = (error: FieldError) => {
-    if (!found.has(error.pointer) && found.size < limits.fieldErrors) found.set(error.pointer, error);
-  };
-  const scan = scanJson(text);
-  if (scan.kind === "repeated") {
-    for (const pointer of scan.pointers) add({ pointer, rule: "repeated-key", message: "stands more than once" });
+  const errors = createFieldErrors();
+  if (addTextErrors(errors, text, value)) {
+    errors.add(...shapeErrors(value, shape, words));
+    if (isObject(value)) for (const error of meaningErrors(value, context, errors)) errors.add(error);
   }
-  if (scan.kind === "malformed") {
-    add({ pointer: "", rule: "json", message: `expected ${scan.expected} at character ${scan.at}` });
-    return [...found.values()];
-  }
-  for (const pointer of badTexts(value)) add({ pointer, rule: "text", message: "holds NUL or half a character" });
-  for (const error of shapeErrors(value, shape)) add(error);
-  if (isObject(value)) for (const error of meaningErrors(value, context, found)) add(error);
-  return [...found.values()];
-}
-
-function* shapeErrors(value: unknown, shape: Validator): Iterable<FieldError> {
-  for (const { keyword, instancePath, params } of shape.Errors(value)) {
-    if (keyword === "additionalProperties") {
-      for (const key of (params as { additionalProperties: string[] }).additionalProperties) {
-        yield {
-          pointer: `${instancePath}/${escapeKey(key)}`,
-          rule: "unknown-field",
-          message: "is not a field of an order",
-        };
-      }
-    } else if (keyword === "required") {
-      for (const key of (params as { requiredProperties: string[] }).requiredProperties) {
-        yield { pointer: `${instancePath}/${key}`, rule: "required", message: `is missing: ${wanted[key]}` };
-      }
-    } else if (rules[keyword] !== undefined) {
-      yield fieldError(instancePath, rules[keyword], at(value, instancePath));
-    }
-  }
+  return errors.all();
 }
 
 function fieldError(pointer: string, rule: Rule, value: unknown): FieldError {
@@ -122,10 +59,12 @@ function fieldError(pointer: string, rule: Rule, value: unknown): FieldError {
   return { pointer, rule: negligible ? "positive" : rule, message: `${wanted[field] ?? "is wrong"}${met}` };
 }
 
+const words: BodyWords = { name: "an order", wanted, fieldError };
+
 function* meaningErrors(
   order: Record<string, unknown>,
   context: ReadingContext,
-  found: ReadonlyMap<string, FieldError>,
+  found: FieldErrors,
 ): Iterable<FieldError> {
   const { region, created_at, currency = context.currency, items, amount } = order;
   if (typeof region === "string" && !context.regions.has(region)) {
@@ -142,7 +81,7 @@ function* meaningErrors(
   const scale = typeof currency === "string" ? scaleOf(currency) : undefined;
   if (scale === undefined) return yield fieldError("/currency", "unknown-currency", currency);
   // A total of items that are themselves wrong would only confuse.
-  if ([...found.keys()].some((pointer) => pointer === "/items" || pointer.startsWith("/items/"))) return;
+  if (found.all().some(({ pointer }) => pointer === "/items" || pointer.startsWith("/items/"))) return;
   if (!Array.isArray(items)) return;
   yield* amountErrors(items as OrderItem[], amount, String(currency), scale);
 }
@@ -157,15 +96,4 @@ function* amountErrors(items: OrderItem[], amount: unknown, currency: string, sc
     const message = `is ${given}, but the items come to "${total}" ${currency} (decimals: ${scale})`;
     yield { pointer: "/amount", rule: "amount-mismatch", message };
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The value at a pointer into what the schema knows; such keys need no unescaping. */
-function at(value: unknown, pointer: string): unknown {
-  let current = value;
-  for (const key of pointer.split("/").slice(1)) current = (current as Record<string, unknown> | undefined)?.[key];
-  return current;
 }

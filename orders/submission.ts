@@ -1,8 +1,9 @@
 import { Compile } from "typebox/compile";
 import { scaleOf } from "./currency.ts";
+import { type FieldError, malformedError } from "./field-errors.ts";
 import { scanJson } from "./json-scan.ts";
 import { type OrderItem, orderSchema, type SubmittedOrder } from "./order-schema.ts";
-import { describeErrors, type FieldError } from "./submission-errors.ts";
+import { describeErrors } from "./submission-errors.ts";
 import { badTexts, computeAmount, hasUnicodeEscape, isDay, type ReadingContext } from "./submission-rules.ts";
 
 /**
@@ -32,7 +33,7 @@ export interface Order {
 
 const lacking = Symbol("lacking");
 
-export type { FieldError } from "./submission-errors.ts";
+export type { FieldError } from "./field-errors.ts";
 export type { ReadingContext } from "./submission-rules.ts";
 
 export type OrderReading =
@@ -47,21 +48,11 @@ export function readOrder(text: string, context: ReadingContext): OrderReading {
   try {
     value = JSON.parse(text);
   } catch {
-    return malformed(text);
+    return { ok: false, malformed: true, errors: [malformedError(text)] };
   }
   const order = shape.Check(value) && hasOneReading(text, value) ? accept(value, context) : undefined;
   if (order !== undefined) return { ok: true, order };
   return { ok: false, malformed: false, errors: describeErrors(text, value, shape, context) };
-}
-
-function malformed(text: string): OrderReading {
-  const scan = scanJson(text);
-  // Both readers follow RFC 8259, so a text that JSON.parse refuses is malformed here too, but for what is too deep for it.
-  const message =
-    scan.kind === "malformed"
-      ? `the text is not JSON: at character ${scan.at} of ${text.length}, expected ${scan.expected}`
-      : "the text is not JSON";
-  return { ok: false, malformed: true, errors: [{ pointer: "", rule: "json", message }] };
 }
 
 /**

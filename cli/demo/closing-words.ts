@@ -50,6 +50,10 @@ export function closingWords(
   const other = Object.entries(endpoints.regions).at(-1)!;
   const post =
     '{"customer_id":"you","items":[{"product_code":"85123A","name":"HEART","unit_price":"2.55","quantity":6}]}';
+  const bearer = '-H "Authorization: Bearer $TOKEN"';
+  const firstId = `sed -n 's/.*"order_id":"\\([^"]*\\)".*/\\1/p'`;
+  const inReview = `$(curl -s '${region.http}/v1/orders?status=in-review&limit=1' ${bearer} | ${firstId})`;
+  const approval = '{"decision":"approve","by":"you","reason":"known customer"}';
   const sql =
     "select tenant, home, status, count(*), sum(amount) from orders join logs using (log) group by 1, 2, 3 order by 1, 2, 3";
   return [
@@ -62,6 +66,7 @@ export function closingWords(
     `TOKEN=${endpoints.tokens[tenant]!.full}`,
     `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'`,
     `curl -s ${other[1].http}/v1/orders/${order} -H "Authorization: Bearer $TOKEN"   # the same order, seen from ${other[0]}`,
+    `curl -s ${region.http}/v1/orders/${inReview}/review ${bearer} -H 'Content-Type: application/json' -d '${approval}'   # approves the newest order that waits for a person`,
     `${buf} curl --protocol grpc --http2-prior-knowledge -H "Authorization: Bearer $TOKEN" -d '{"stream":"order-${order}"}' ${home.grpc}/meridian.eventstore.v1.EventStore/ReadStream`,
     `${nats} micro stats payments   # the payment provider, as a service`,
     `${meridian} payment-ledger --dir ${word(join(dir, "provider"))}   # what it has charged, and whether all of it is right`,

@@ -113,7 +113,8 @@ test("token mint prints a token that the gateway takes, with the scopes asked fo
   expect(wrong).toEqual({
     status: 2,
     stdout: "",
-    stderr: 'meridian: --scopes: "orders:eat" is not one of orders:write, orders:read, events:append, events:read\n',
+    stderr:
+      'meridian: --scopes: "orders:eat" is not one of orders:write, orders:read, orders:decide, events:append, events:read\n',
   });
 });
 

@@ -49,6 +49,7 @@ const options: RpcOptions = {
   admission: () => Promise.reject(new Error("nobody is admitted here")),
   whole: true,
   region: "us-east",
+  regions: [],
   ready: () => true,
   logger: { debug: () => {}, info: () => {}, warn: log, error: log },
   signal: new AbortController().signal,

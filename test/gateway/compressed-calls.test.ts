@@ -60,6 +60,7 @@ test("what a call waits for may say that it was aborted in its own words: the an
     admission: () => Promise.reject(new Error("not asked")),
     whole: true,
     region: "us-east",
+    regions: [],
     ready: () => true,
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     signal: new AbortController().signal,

@@ -68,6 +68,7 @@ test.each([
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
     "meridian.eventstore.v1.EventStore",
+    "meridian.orders.v1.Orders",
   ]);
   const data = '{"stream":"nothing-1"}';
   const read = await buf("--protocol", protocol, more, ...bearer, "-d", data, `${url}/${service}/ReadStream`);

@@ -77,6 +77,7 @@ function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
     status: state.status,
     amount: order.amount,
     currency: order.currency,
+    country: order.country,
     created_at: order.created_at,
     recorded_at: iso(first.recordedUs),
     updated_at: iso(last.recordedUs),

@@ -31,6 +31,10 @@ export function createMemoryLogs(): MemoryLogs {
 export interface MemoryStore extends EventStore {
   /** What every append from now on is refused with. */
   failWith?: unknown;
+  /** How many events of other homes' logs the copies here have not seen. */
+  copyLag: number;
+  /** Homes of whose logs there is no copy here. */
+  readonly uncopied: Set<string>;
   /** How many subscriptions wait now. */
   subscriptions: number;
   /** After so long without a notice, a subscription says that it is alive. */
@@ -45,6 +49,15 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     return logs.events.filter((event) => event.home === home && event.stream === stream);
   }
 
+  /** What is seen of it here. */
+  function hereOf(home: string, stream: string): RecordedEvent[] {
+    if (home === region) return streamOf(home, stream);
+    if (store.uncopied.has(home))
+      throw new StoreError("not-replicated", `no copy of ${home} is here`, { field: "home" });
+    const seen = new Set(logs.events.filter((event) => event.home === home).toSpliced(-store.copyLag || Infinity));
+    return streamOf(home, stream).filter((event) => seen.has(event));
+  }
+
   const appends = appendsInMemory(logs, homes);
 
   async function admit<T>(append: () => Promise<T>): Promise<T> {
@@ -54,6 +67,8 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
 
   const store: MemoryStore = {
     logs,
+    copyLag: 0,
+    uncopied: new Set(),
     subscriptions: 0,
     heartbeatMs: subscriptionLimits.heartbeatMs,
     shardInfo: memoryShardInfo(logs),
@@ -66,7 +81,7 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
     async *readStream(stream: string, options: ReadOptions = {}) {
       checkStreamId(stream);
       checkRange(options);
-      const events = streamOf(homes.homeOf(stream, options.home), stream);
+      const events = hereOf(homes.homeOf(stream, options.home), stream);
       for (const position of options.minPositions ?? []) {
         if (regions.some(({ name }) => isOf(position, name))) continue;
         const details = { field: "min_position" };

@@ -1,0 +1,126 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { readCommand } from "../orders/command-reading.ts";
+import type { Action } from "../orders/command-schema.ts";
+import { ProjectionError } from "../projections/error.ts";
+import { NewOrderSchema, type Orders } from "../store/gen/meridian/orders/v1/orders_pb.ts";
+import { safeNumber } from "../store/messages.ts";
+import { formatPosition } from "../store/position.ts";
+import { taken } from "./command-routes.ts";
+import { GatewayError } from "./error.ts";
+import { readHome, toPositions } from "./event-messages.ts";
+import type { CallerOf } from "./event-store-rpc.ts";
+import { createIntake, readKey } from "./intake.ts";
+import { listPageDefault, listPageMax } from "./limits.ts";
+import { createOrderCommands, type OrderCommands } from "./order-commands.ts";
+import { listOrders, type Regions, readOrders } from "./order-lookups.ts";
+import { decisionOf, newOrderText, statusOf, toOrder, toStanding } from "./order-messages.ts";
+import { twoHomes } from "./order-standing.ts";
+import { refuse } from "./parameters.ts";
+
+/** What every command's message has. */
+interface CommandMessage {
+  readonly orderId: string;
+  readonly region: string;
+  readonly expectedRevision?: bigint;
+  readonly idempotencyKey: string;
+}
+
+/** meridian.orders.v1.Orders: the routes below /v1/orders with types; what they do is done by the same functions. */
+export function createOrdersService(callerOf: CallerOf, options: Regions): ServiceImpl<typeof Orders> {
+  const intake = createIntake(options.region);
+  const run = runner(callerOf, createOrderCommands(options));
+  return {
+    async createOrder({ order, idempotencyKey }, context) {
+      const text = newOrderText(order ?? create(NewOrderSchema));
+      const answer = await inOrder(() =>
+        intake(callerOf(context), new TextEncoder().encode(text), { key: keyOf(idempotencyKey) }),
+      );
+      const { id, home, repeated, result } = answer;
+      const { amount, currency } = answer.order;
+      return {
+        ...{ orderId: id, region: home, amount, currency, stream: answer.stream, repeated },
+        ...{ revision: BigInt(result.firstRevision), position: formatPosition(result.position) },
+      };
+    },
+    async getOrder({ orderId, region, minPosition }, context) {
+      const caller = callerOf(context);
+      const asked = { home: readHome(region, caller, "region"), ...reached(minPosition, context) };
+      const rows = await readOrders(caller, orderId, asked, options);
+      if (rows.length > 1) throw twoHomes(rows.map(({ home }) => home));
+      return { order: toOrder(rows[0]!) };
+    },
+    async listOrders(request, context) {
+      const caller = callerOf(context);
+      const filter = {
+        customer_id: said(request.customerId),
+        status: statusOf(request.status),
+        region: readHome(request.region, caller, "region"),
+        limit: pageSize(request.pageSize),
+        cursor: said(request.pageToken),
+      };
+      const page = listOrders(caller, filter, reached(request.minPosition, context), options);
+      const { orders, cursor } = await page.catch((error: unknown) => {
+        if (!(error instanceof ProjectionError && error.code === "cursor")) throw error;
+        throw refuse("page_token", "page-token", "must be the next_page_token of a page of the same list");
+      });
+      return { orders: orders.map(toOrder), nextPageToken: cursor ?? "" };
+    },
+    cancelOrder: (request, context) => run("cancel", request, context, { by: request.by, reason: request.reason }),
+    reviewOrder(request, context) {
+      const { by, reason } = request;
+      return run("review", request, context, { decision: decisionOf(request.decision), by, reason });
+    },
+    shipOrder(request, context) {
+      const { by, carrier, tracking } = request;
+      return run("ship", request, context, { by, carrier, tracking });
+    },
+    deliverOrder: (request, context) => run("deliver", request, context, { by: request.by }),
+  };
+}
+
+function runner(callerOf: CallerOf, commands: OrderCommands) {
+  return async (
+    action: Action,
+    request: CommandMessage,
+    context: HandlerContext,
+    fields: Readonly<Record<string, string | undefined>>,
+  ) => {
+    const caller = callerOf(context);
+    const expected = request.expectedRevision;
+    const at = expected === undefined ? undefined : safeNumber(expected, "expected_revision");
+    const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== "");
+    const { order, repeated } = await commands(caller, {
+      id: request.orderId,
+      command: taken(readCommand(action, JSON.stringify(Object.fromEntries(given)))),
+      region: readHome(request.region, caller, "region"),
+      key: keyOf(request.idempotencyKey),
+      matches: at === undefined ? undefined : (revision) => revision === at,
+      signal: context.signal,
+    });
+    return { order: toStanding(order), repeated };
+  };
+}
+
+const said = (text: string): string | undefined => (text === "" ? undefined : text);
+const keyOf = (text: string) => readKey(text === "" ? null : text);
+
+function reached(minPosition: readonly string[], { signal }: HandlerContext) {
+  return { positions: toPositions(minPosition, "min_position"), signal };
+}
+
+function pageSize(size: number): number {
+  if (size <= listPageMax) return size === 0 ? listPageDefault : size;
+  throw refuse("page_size", "range", `must be a whole number from 1 to ${listPageMax}, or 0 for ${listPageDefault}`);
+}
+
+/** The order is a field of the message, and so pointers into it begin there. */
+async function inOrder<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.details.errors === undefined) throw error;
+    const errors = error.details.errors.map((field) => ({ ...field, pointer: `/order${field.pointer}` }));
+    throw new GatewayError(error.code, error.message, { ...error.details, errors }, { cause: error });
+  }
+}
