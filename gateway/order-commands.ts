@@ -130,9 +130,9 @@ function decideStep(caller: Caller, asked: OrderCommand, order: FoldedOrder | un
 
 const refused = (error: GatewayError): Step => ({ kind: "refuse", error });
 
-function keyReused(cause?: unknown): GatewayError {
+function keyReused(): GatewayError {
   const text = "this Idempotency-Key came before for this order, with another command or other fields";
-  return new GatewayError("idempotency-key-reused", text, {}, { cause });
+  return new GatewayError("idempotency-key-reused", text);
 }
 
 function complete({ principal }: Caller, { id, command }: OrderCommand): PersonCommand {
@@ -166,9 +166,9 @@ async function append(caller: Caller, asked: OrderCommand, { order, event }: App
     );
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    if (error.code === "already-exists" && asked.key !== undefined) throw keyReused(error);
     const { actual, eventRevision } = error.details;
     if (error.code === "wrong-revision") return { kind: "overtaken", revision: actual ?? last.revision + 1 };
+    // Its id is taken: with the key of another command, which the next round sees.
     if (error.code === "already-exists") return { kind: "overtaken", revision: eventRevision ?? last.revision + 1 };
     throw error;
   }

@@ -72,6 +72,8 @@ test("where the copy here is behind, nothing is refused that the home would allo
   behind(1, 100);
   expect(await done("L3/ship?region=eu-west", {}, key)).toMatchObject({ status: "shipped", repeated: true });
   behind(1, 100);
+  expect((await command("L3/cancel?region=eu-west", {}, { headers: key })).status).toBe(422);
+  behind(1, 100);
   expect(await done("L3/ship?region=eu-west")).toMatchObject({ status: "shipped", repeated: true });
   expect(types("L3").filter((type) => type === "order.shipped")).toHaveLength(1);
   // The question that the home is asked is never recorded.
