@@ -47,7 +47,7 @@ test("a database that is put back is filled up again, though nothing new is reco
   await until(async () => (await faults()).length === 0);
   expect(running.projector.positions()).toEqual(log.ends());
   expect((await createArchive(db).summary(log.key, 0, "none")).floor).toBe(log.ends()[0]!);
-}, 30_000);
+}, 60_000);
 
 test("a database that is put back to before it knew two logs takes neither for the other, whichever comes first", async () => {
   const url = await postgres.createMigrated();
