@@ -9,7 +9,7 @@ import {
 import type { Database, RunOptions } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
-import type { ReadModel } from "./read-model.ts";
+import type { ModelTable, ReadModel } from "./read-model.ts";
 
 /** The builds of read models: which one is live, how far it has come, and what becomes of old ones. */
 
@@ -50,25 +50,42 @@ export async function liveCheckpoints(
   return new Map(rows.map((row) => [row.shard as number, Number(row.sequence)]));
 }
 
-const piece = (table: string, key: readonly string[]) => {
-  const columns = key.join(", ");
-  return `delete from ${table} where log = $1::int4 and build = $2::int4 and (${columns}) in (
-  select ${columns} from ${table} where log = $1::int4 and build = $2::int4 order by ${columns} limit $3::int4
-) returning 1 as one`;
+/** The key of the row at which a piece ends; the deletion of what stands up to it; the deletion of the last piece. */
+const pieces = ({ name, key }: ModelTable) => {
+  const own = `from ${name} where log = $1::int4 and build = $2::int4`;
+  const texts = key.map((column, at) => `${column}::text as k${at}`).join(", ");
+  const place = key.map((_, at) => `$${3 + at}`).join(", ");
+  return {
+    end: `select ${texts} ${own} order by ${key.join(", ")} limit 1 offset $3::int4`,
+    // By comparison, not by a list of keys: without statistics, as of a table that was just filled, that reads it all for each.
+    upTo: `delete ${own} and (${key.join(", ")}) <= (${place})`,
+    rest: `delete ${own}`,
+  };
 };
 
-/** Statements that delete a build's rows a piece at a time, one a table. */
-export const deletePieces = (model: ReadModel): string[] => model.tables.map(({ name, key }) => piece(name, key));
+export const deletePieces = (model: ReadModel): string[] =>
+  model.tables.flatMap((table) => Object.values(pieces(table)));
 
 /** Deletes the rows of builds that are old, in pieces, and then what is known of them. Answers how many builds. */
-export async function sweepBuilds(db: Database, log: number, model: ReadModel, signal?: AbortSignal): Promise<number> {
+export async function sweepBuilds(
+  db: Database,
+  log: number,
+  model: ReadModel,
+  signal?: AbortSignal,
+  rows: number = limits.sweepRows,
+): Promise<number> {
   const builds = (await db.query(oldBuilds, [log, model.name], { signal })).map((row) => Number(row.build));
   const options: RunOptions = { signal, lane: model.name };
   for (const build of builds) {
-    for (const statement of deletePieces(model)) {
-      for (let deleted: number = limits.sweepRows; deleted === limits.sweepRows && signal?.aborted !== true; ) {
-        deleted = (await db.write(statement, [log, build, limits.sweepRows], options)).length;
+    for (const table of model.tables) {
+      const { end, upTo, rest } = pieces(table);
+      while (signal?.aborted !== true) {
+        const [last] = await db.query(end, [log, build, rows - 1], { signal });
+        if (last === undefined) break;
+        const place = table.key.map((_, at) => last[`k${at}`] as string);
+        await db.write(upTo, [log, build, ...place], options);
       }
+      if (signal?.aborted !== true) await db.write(rest, [log, build], options);
     }
     if (signal?.aborted === true) return 0;
     await db.write(dropCheckpoints, [log, buildName(model.name, build)], options);

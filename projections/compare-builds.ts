@@ -47,6 +47,7 @@ export async function* compareTable(
   log: number,
   live: Side,
   folded: Side,
+  rowsMax: number = limits.compareRows,
 ): AsyncGenerator<Difference> {
   const read = async ({ build, query }: Side, after: Row | undefined, limit: number): Promise<Line[]> => {
     const place = after === undefined ? [] : table.key.map((_, at) => after[`k${at}`] as string);
@@ -54,7 +55,7 @@ export async function* compareTable(
     return rows.map((row) => ({ id: JSON.stringify(table.key.map((_, at) => row[`k${at}`])), row }));
   };
   let after: Row | undefined;
-  for (let limit: number = limits.compareRows; ; ) {
+  for (let limit = rowsMax; ; ) {
     const [ours, theirs] = await Promise.all([read(live, after, limit), read(folded, after, limit)]);
     const cut = cutEqually(ours, theirs, limit);
     if (cut === undefined) {
@@ -64,7 +65,7 @@ export async function* compareTable(
     yield* compareLines(table, cut.ours, cut.theirs);
     if (cut.last === undefined) return;
     after = cut.last;
-    limit = limits.compareRows;
+    limit = rowsMax;
   }
 }
 

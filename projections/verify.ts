@@ -19,6 +19,8 @@ export interface VerifyOptions {
   readonly model: ReadModel;
   readonly context: ModelContext;
   readonly signal: AbortSignal;
+  /** Rows compared, and deleted, at once; the default is the limit. */
+  readonly rowsMax?: number;
   /** Called for every row that differs, table by table, in the order of the keys. */
   differs(difference: Difference): void;
 }
@@ -47,7 +49,7 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
     return await db.snapshot((query) => compare(making, lease.build, query));
   } finally {
     await db.write(retireBuild, [log, model.name, lease.build, lease.holder]).catch(() => {}); // the next one does it
-    await sweepBuilds(db, log, model, signal).catch(() => {});
+    await sweepBuilds(db, log, model, signal, options.rowsMax).catch(() => {});
   }
 }
 
@@ -60,7 +62,7 @@ interface Making {
 }
 
 async function compare(making: Making, build: number, query: SnapshotQuery): Promise<Verified> {
-  const { db, log, model, differs } = making.options;
+  const { db, log, model, differs, rowsMax } = making.options;
   const [live] = await query(readLiveBuild, [log, model.name]);
   if (live === undefined || Number(live.version) !== model.version) throw unlike(model, live);
   const target = (await query(readLiveCheckpoints, [log, model.name])).map(
@@ -70,7 +72,7 @@ async function compare(making: Making, build: number, query: SnapshotQuery): Pro
   let differences = 0;
   for (const table of model.tables) {
     const folded = { build, query: (...asked: Parameters<SnapshotQuery>) => db.query(...asked) };
-    for await (const difference of compareTable(table, log, { build: Number(live.build), query }, folded)) {
+    for await (const difference of compareTable(table, log, { build: Number(live.build), query }, folded, rowsMax)) {
       making.signal.throwIfAborted();
       differences += 1;
       differs(difference);

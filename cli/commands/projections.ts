@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { openDatabase } from "../../projections/database.ts";
-import { migrate } from "../../projections/migrate.ts";
+import { type Database, openDatabase } from "../../projections/database.ts";
+import { ProjectionError } from "../../projections/error.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import type { ReadModel } from "../../projections/read-model.ts";
 import { rebuild } from "../../projections/rebuild.ts";
@@ -49,7 +49,7 @@ export async function runProjectionsStatus(words: ProjectionsWords): Promise<voi
   await using opened = open(config, url ?? config!.database.url);
   const { around, logs } = opened;
   const lines = await Promise.all(
-    chosen(await readAllStandings(around.database), words).map(async (standing) => {
+    chosen(await readStandingsOf(around.database), words).map(async (standing) => {
       const { home, generation } = standing;
       const log = await logs?.find(standing.tenant, { log: standing.log, home, generation });
       const [behind, above] = await Promise.all([
@@ -144,14 +144,33 @@ async function withLogs(words: ModelWords, act: (one: Chosen) => Promise<void>):
   const config = loadRegionConfig(words.config, process.env);
   await using opened = open(config, config.database.url);
   const { around, logs } = opened;
-  await migrate(around.database, around);
-  const standings = chosen(await readAllStandings(around.database), words);
+  const standings = chosen(await readStandingsOf(around.database), words);
   // The archive is in every log's list; a model that was never projected is made as well.
   const all = standings.filter((standing) => standing.model === "archive");
   if (all.length === 0)
     throw new CliError("usage", "the database knows no such log: nothing was projected into it yet");
-  for (const standing of all) await act({ model, standing, config, around, logs: logs! });
+  try {
+    for (const standing of all) await act({ model, standing, config, around, logs: logs! });
+  } catch (error) {
+    // Whatever it was that was cut off by it.
+    throw around.signal.aborted ? around.signal.reason : error;
+  }
 }
+
+/** A region's own processes bring its database up to date: a newer program that only looks must not do it under them. */
+async function readStandingsOf(database: Database): Promise<Standing[]> {
+  try {
+    return await readAllStandings(database);
+  } catch (error) {
+    if (!(error instanceof ProjectionError) || error.details.sqlState !== undefinedTable) throw error;
+    throw new CliError(
+      "failed",
+      "the database has not the tables that this program knows: run `meridian migrate`, or start the region with it",
+      { cause: error },
+    );
+  }
+}
+const undefinedTable = "42P01";
 
 function chosen(standings: readonly Standing[], { tenant, home }: ProjectionsWords): Standing[] {
   return standings.filter(

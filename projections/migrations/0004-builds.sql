@@ -16,4 +16,6 @@ create table if not exists builds (
 );
 
 -- In the order in which it was recorded: what read models are made from, however little of the log JetStream still has.
+-- A migration's step may take a minute: on an archive of many millions of events make this one by hand before
+-- (`create index concurrently`); here it is then passed over.
 create index if not exists events_by_position on events (log, shard, sequence, idx);

@@ -124,6 +124,9 @@ test("a read model or a tenant that is not there ends with exit code 2 and says 
     stdout: "",
     stderr: 'meridian: there is no read model "order"; there are orders, order_items, customers, daily_revenue\n',
   });
+  const unprepared = await meridian("projections", "status", "--database", await region.postgres.createDatabase());
+  expect(unprepared).toMatchObject({ status: 1, stdout: "" });
+  expect(unprepared.stderr).toContain("run `meridian migrate`");
   const nobody = await meridian("projections", "verify", "orders", "--config", file, "--tenant", "nobody");
   expect(nobody).toMatchObject({ status: 2, stdout: "" });
   expect(nobody.stderr).toContain("the database knows no such log");
