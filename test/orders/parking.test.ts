@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { orderWorkers as all } from "../../orders/life.ts";
+import { eventually } from "../mesh/eventually.ts";
 import { approved, cancel, expectLedger, reaches, solvent } from "./histories.ts";
 import { openWorkshop } from "./mesh.ts";
 
@@ -8,7 +9,8 @@ setDefaultTimeout(60_000);
 test("a step that cannot be done is parked: the rest goes on, what comes later to the order waits, and a replay does all of it", async () => {
   await using shop = await openWorkshop();
   await using payment = await shop.worker("payment");
-  await using _others = await shop.workers("review", "saga");
+  await using _review = await shop.worker("review");
+  await using saga = await shop.worker("saga");
   const [bad, good] = [solvent[0]!, solvent[1]!];
   {
     await using _nonsense = await shop.answering(() => "nonsense");
@@ -33,14 +35,20 @@ test("a step that cannot be done is parked: the rest goes on, what comes later t
   await using _provider = await shop.provider();
   await shop.order(good);
   await reaches(shop, good, approved);
-  expect(await shop.history(bad)).toHaveLength(4);
+  // What comes later waits behind the step, though it could be done now.
+  const before = saga.worker.counts().done;
+  const late = new TextEncoder().encode(JSON.stringify({ order_id: bad, status: "voiding" }));
+  const overdue = { id: "late", type: "order.overdue", data: late };
+  await shop.process.store.append({ stream: `order-${bad}`, expected: 3, events: [overdue] });
+  await eventually("the saga has looked at it", () => saga.worker.counts().done > before);
+  expect(await shop.history(bad)).toHaveLength(5);
   await shop.decideParked(bad, { name: "replay", worker: "saga" });
-  const cancelled = ["created", "step-parked", "cancel-requested", "step-parked", "step-replayed", "payment-voided"];
-  await reaches(shop, bad, [...cancelled, "cancelled"]);
+  const cancelled = ["created", "step-parked", "cancel-requested", "step-parked", "overdue"];
+  await reaches(shop, bad, [...cancelled, "step-replayed", "payment-voided", "cancelled"]);
   // Too late for the charge: the replay finds nothing to do.
   await shop.decideParked(bad, { name: "replay", worker: "payment" });
   expect(shop.decideParked(bad, { name: "drop", worker: "payment" })).rejects.toThrow("none of this order waits");
-  await reaches(shop, bad, [...cancelled, "cancelled", "step-replayed"]);
+  await reaches(shop, bad, [...cancelled, "step-replayed", "payment-voided", "cancelled", "step-replayed"]);
   await expectLedger(shop, { charges: 1, refunds: 0 });
 });
 

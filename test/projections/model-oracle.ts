@@ -10,7 +10,7 @@ interface Known {
   readonly data: Record<string, unknown>;
 }
 
-const earning = ["paid", "approved"];
+const earning = ["paid", "in-review", "approved", "shipped", "delivered"];
 const pennies = (amount: unknown) => Math.round(Number(amount) * 100);
 
 export function expectedRows(log: MemoryLog): Record<string, string[]> {
