@@ -59,7 +59,7 @@ function recordCharge(
   const about = { order_id: orderId, key, reference };
   if (outcome === "charged") {
     const { amount, currency } = facts!;
-    return [{ type: "order.payment-debited", data: { ...about, amount, currency } }];
+    return [{ type: "order.payment-debited", data: { ...about, amount, currency, charged_at: answer.at } }];
   }
   // A late "no" cannot undo what another attempt has done.
   if (payment.state !== "unknown") return [];

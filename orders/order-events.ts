@@ -19,6 +19,8 @@ export interface PaymentData {
   readonly amount?: string;
   readonly currency?: string;
   readonly reference?: string;
+  /** Of `order.payment-debited` from version 2 on (upcast.ts): when the provider took the money. */
+  readonly charged_at?: string;
   readonly reason?: string;
 }
 

@@ -24,6 +24,8 @@ export interface PaymentAnswer {
   readonly reason?: string;
   /** The provider's own name for the entry; empty when refused. */
   readonly reference: string;
+  /** When it was done, RFC 3339 in UTC; a provider may leave it out. */
+  readonly at?: string;
 }
 
 /** Reasons of "refused": the question itself is wrong, and asking again does not help. */
@@ -90,5 +92,9 @@ export function decodePaymentAnswer(bytes: Uint8Array): PaymentAnswer {
   if (value === undefined || !outcomes.has(value.outcome) || typeof value.reference !== "string") {
     throw new OrderError("provider", `the payment provider answered ${bytes.length} bytes that are no answer`);
   }
-  return value as unknown as PaymentAnswer;
+  // What it says of the time is only noted: nothing hangs on it.
+  const { at, ...answer } = value as unknown as PaymentAnswer;
+  return typeof at === "string" && timePattern.test(at) && !Number.isNaN(Date.parse(at)) ? { ...answer, at } : answer;
 }
+
+const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;

@@ -1,4 +1,5 @@
 import { parseObject } from "./json-object.ts";
+import type { OrderEvent } from "./order-events.ts";
 
 /**
  * Versions of the data of order events. An event says which its own is (`schema`; 0 is 1); readers see the newest only: here,
@@ -29,6 +30,10 @@ const upcasts: Readonly<Record<string, readonly Upcast[]>> = {
     (data, { recordedUs }) => ({ charged_at: new Date(Math.min(recordedUs / 1_000, latestMs)).toISOString(), ...data }),
   ],
 };
+
+/** The version in which an event is recorded: that of the newest member that it has. */
+export const versionOf = ({ type, data }: OrderEvent): number =>
+  type === "order.payment-debited" && data.charged_at !== undefined ? 2 : 1;
 
 /** The end of the year 9999: SQL and ISO write later times in different ways. */
 const latestMs = 253_402_300_799_999;

@@ -11,6 +11,7 @@ import type { OrderState } from "../order.ts";
 import { type OrderEvent, type OrderEventType, textsOf } from "../order-events.ts";
 import { orderOfStream } from "../order-id.ts";
 import { type OrderIntent, react } from "../react.ts";
+import { versionOf } from "../upcast.ts";
 import { limits } from "./limits.ts";
 import type { OrderCache } from "./order-cache.ts";
 
@@ -74,6 +75,7 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
     return {
       id: derivedId({ tenant, home: log.home, log: log.log, stream, event: id, purpose }),
       type: event.type,
+      schema: versionOf(event),
       // The same bytes each time: a repeat is known by its digest.
       data: encoder.encode(JSON.stringify(event.data)),
       correlation: cause.correlation === "" ? id : cause.correlation,

@@ -26,6 +26,8 @@ export interface LedgerOptions {
   readonly file: string;
   /** True: an order that the provider declines. */
   readonly declines: (orderId: string) => boolean;
+  /** Milliseconds since 1970. Default: the system's. */
+  readonly nowMs?: () => number;
 }
 
 /** All that the books say of one key. */
@@ -35,14 +37,14 @@ interface Entry {
   void?: LedgerLine;
 }
 
-export async function openLedger({ file, declines }: LedgerOptions): Promise<Ledger> {
+export async function openLedger({ file, declines, nowMs = Date.now }: LedgerOptions): Promise<Ledger> {
   await mkdir(dirname(file), { recursive: true });
   const lock = lockLedger(`${file}.lock`);
   let handle: FileHandle | undefined;
   try {
     handle = await open(file, "a+");
     const lines = await recover(handle, file);
-    return createLedger(handle, lines, declines, lock);
+    return createLedger(handle, lines, { declines, nowMs }, lock);
   } catch (error) {
     await handle?.close();
     lock[Symbol.dispose]();
@@ -106,7 +108,7 @@ function parseLines(text: string, file: string): readonly LedgerLine[] {
 function createLedger(
   handle: FileHandle,
   recovered: readonly LedgerLine[],
-  declines: (orderId: string) => boolean,
+  { declines, nowMs }: Required<Omit<LedgerOptions, "file">>,
   lock: Disposable,
 ): Ledger {
   const entries = new Map<string, Entry>();
@@ -133,12 +135,13 @@ function createLedger(
         const { outcome, reason } = decided;
         const { tenant, kind, key, order_id, amount, currency } = request;
         const reference = `sim-${count + 1}`;
-        enter({ tenant, kind, key, order_id, amount, currency, outcome, reason, reference });
+        const at = new Date(nowMs()).toISOString();
+        enter({ tenant, kind, key, order_id, amount, currency, outcome, reason, reference, at });
       }
       const line = "line" in decided ? decided.line : entries.get(request.key)![request.kind]!;
       await writer.write("outcome" in decided ? `${JSON.stringify(line)}\n` : "");
-      const { outcome, reason, reference } = line;
-      return { outcome, reason, reference };
+      const { outcome, reason, reference, at } = line;
+      return { outcome, reason, reference, at };
     },
     async [Symbol.asyncDispose]() {
       await writer.close();

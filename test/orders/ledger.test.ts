@@ -95,7 +95,7 @@ test("a void blocks its key for ever, or refunds what was charged; a refund need
 test("a last line that was torn at any byte is cut off, and its key is free again", () =>
   withFile(async (file) => {
     {
-      await using ledger = await openLedger({ file, declines });
+      await using ledger = await openLedger({ file, declines, nowMs: () => 0 });
       await ledger.answer(charge(1));
       await ledger.answer(charge(2));
     }
@@ -103,7 +103,7 @@ test("a last line that was torn at any byte is cut off, and its key is free agai
     const firstEnd = whole.indexOf(0x0a) + 1;
     for (let length = firstEnd; length < whole.length; length += 7) {
       await writeFile(file, whole.subarray(0, length));
-      await using ledger = await openLedger({ file, declines });
+      await using ledger = await openLedger({ file, declines, nowMs: () => 0 });
       expect(ledger.lines()).toBe(1);
       expect((await ledger.answer(charge(2))).outcome).toBe("charged");
       expect(await readFile(file)).toEqual(whole);
