@@ -120,7 +120,7 @@ test("an archive that turns out to be ahead of the log: nothing is decided on it
   isSo = false;
   expect(await waiting).toEqual({ ...lost, repeated: true });
   expect((await wholeLog(region)).events.length).toBe(5);
-}, 20_000);
+}, 60_000);
 
 test("a projector whose checkpoint is of another history skips nothing: it does not begin, and says why", async () => {
   await using region = await openRegion(server.url, { shards: 2, bytesMax: 50 << 20 });
