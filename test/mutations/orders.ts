@@ -9,7 +9,7 @@ export const orderMutations: readonly Mutation[] = [
     file: "orders/decide.ts",
     find: 'return isUnderReview(state) ? [{ type: "order.approved", data: { order_id: orderId } }] : [];',
     replace: 'return [{ type: "order.approved", data: { order_id: orderId } }];',
-    test: saga("no order is charged or refunded twice"),
+    test: table('the events "created" is as the table says'),
   },
   {
     name: "what is not known to be charged is taken for not charged",
@@ -23,7 +23,7 @@ export const orderMutations: readonly Mutation[] = [
     file: "orders/life.ts",
     find: '"order.cancel-requested": "voiding"',
     replace: '"order.cancel-requested": "cancelled"',
-    test: saga("no order is charged or refunded twice"),
+    test: saga("whatever is delivered, repeated, lost or asked"),
   },
   {
     name: "a payment that is given up is charged when its order is delivered once more",
