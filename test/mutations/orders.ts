@@ -23,7 +23,7 @@ export const orderMutations: readonly Mutation[] = [
     file: "orders/life.ts",
     find: '"order.cancel-requested": "voiding"',
     replace: '"order.cancel-requested": "cancelled"',
-    test: saga("whatever is delivered, repeated, lost or asked"),
+    test: saga("no order is charged or refunded twice"),
   },
   {
     name: "a payment that is given up is charged when its order is delivered once more",

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { decideCommand } from "../../orders/commands.ts";
 import { decide, type WorkerCommand } from "../../orders/decide.ts";
 import { OrderError } from "../../orders/error.ts";
-import { type CommandName, life } from "../../orders/life.ts";
+import { type CommandName, isEnded, life } from "../../orders/life.ts";
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import type { OrderEvent, OrderFacts } from "../../orders/order-events.ts";
 import type { PaymentAnswer } from "../../orders/payments.ts";
@@ -187,6 +187,8 @@ test("no order is charged or refunded twice, approved unpaid, or ended while the
       expect(count("order.rejected") + count("order.cancelled") + count("order.delivered")).toBeLessThanOrEqual(1);
       for (const [at, type] of types.entries()) {
         const { payment } = fold(events.slice(0, at));
+        const after = fold(events.slice(0, at + 1));
+        if (isEnded(after)) expect(after.payment.state).not.toBe("unknown");
         if (type === "order.approved" || type === "order.shipped") expect(payment.state).toBe("charged");
         if (type === "order.rejected" || type === "order.cancelled")
           expect(["declined", "refunded", "voided"]).toContain(payment.state);
