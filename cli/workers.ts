@@ -56,8 +56,8 @@ function watchOverdue(
     tenant: tenant.name,
     log,
     deadlines: tenant.deadlines,
-    find: (status, seconds, limit) =>
-      findOverdue(database, { tenant: tenant.name, ...log, status, seconds, limit }, { signal }),
+    find: (status, seconds, limit, after) =>
+      findOverdue(database, { tenant: tenant.name, ...log, status, seconds, limit, after }, { signal }),
     logger,
     signal,
   });

@@ -42,6 +42,7 @@ interface StepData {
   readonly event?: string;
   readonly type?: string;
   readonly reason?: string;
+  readonly cause?: string;
   readonly by?: string;
 }
 

@@ -23,6 +23,8 @@ export interface OrderState {
   readonly overdue?: number;
   /** Steps that could not be done and wait for a person, by worker; what this worker would do later waits behind them. */
   readonly parked?: Readonly<Partial<Record<OrderWorker, ParkedStep>>>;
+  /** Whose step was dropped in this status: it does nothing more until the status changes, or a replay asks for it. */
+  readonly dropped?: readonly OrderWorker[];
 }
 
 export interface ParkedStep {
@@ -30,6 +32,8 @@ export interface ParkedStep {
   readonly event?: string;
   readonly type?: string;
   readonly reason?: string;
+  /** "away": what it needed did not answer for too long, and may come back by itself; else only a person can mend it. */
+  readonly cause?: string;
 }
 
 export const absentOrder: OrderState = { status: "absent", payment: { state: "unknown" } };
@@ -37,7 +41,7 @@ export const absentOrder: OrderState = { status: "absent", payment: { state: "un
 export function evolve(before: OrderState, event: OrderEvent): OrderState {
   const status = life[before.status].on[event.type] ?? before.status;
   const moved = status !== before.status;
-  const state: OrderState = { ...before, status, overdue: moved ? undefined : before.overdue };
+  const state: OrderState = moved ? { ...before, status, overdue: undefined, dropped: undefined } : before;
   switch (event.type) {
     case "order.created":
       return moved ? { ...state, facts: event.data } : state;
@@ -67,20 +71,28 @@ export function evolve(before: OrderState, event: OrderEvent): OrderState {
     case "order.step-parked":
     case "order.step-replayed":
     case "order.step-dropped":
-      return { ...state, parked: stepped(before.parked, event) };
+      return stepped(state, event);
     case "order.overdue":
       return event.data.status === status ? { ...state, overdue: (before.overdue ?? 0) + 1 } : state;
   }
 }
 
-function stepped(parked: OrderState["parked"], { type, data }: StepEvent): OrderState["parked"] {
+function stepped(state: OrderState, { type, data }: StepEvent): OrderState {
   const worker = orderWorkers.find((name) => name === data.worker);
-  if (worker === undefined) return parked;
-  const { [worker]: _, ...others } = parked ?? {};
-  if (type === "order.step-parked") {
-    return { ...others, [worker]: { event: data.event, type: data.type, reason: data.reason } };
+  if (worker === undefined) return state;
+  const { [worker]: step, ...others } = state.parked ?? {};
+  const dropped = (state.dropped ?? []).filter((name) => name !== worker);
+  const parked = Object.keys(others).length === 0 ? undefined : others;
+  switch (type) {
+    case "order.step-parked": {
+      const { event, type: answers, reason, cause } = data;
+      return { ...state, parked: { ...others, [worker]: { event, type: answers, reason, cause } } };
+    }
+    case "order.step-replayed":
+      return { ...state, parked, dropped };
+    case "order.step-dropped":
+      return step === undefined ? state : { ...state, parked, dropped: [...dropped, worker] };
   }
-  return Object.keys(others).length === 0 ? undefined : others;
 }
 
 const endings = {

@@ -33,6 +33,9 @@ export function react(state: OrderState, type: string): OrderIntent | undefined 
     case "order.payment-refunded":
     case "order.refund-requested":
     case "order.cancel-requested":
+    // Ended by somebody else, who may not have known of a charge.
+    case "order.rejected":
+    case "order.cancelled":
       return ending === undefined ? undefined : settle(state, facts);
     case "order.overdue":
       return late(state, facts);

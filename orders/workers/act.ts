@@ -44,6 +44,8 @@ export const isOrder = (stream: string): boolean => orderOfStream(stream) !== un
 interface Failure {
   /** The error and what caused it, outermost first. */
   readonly errors: readonly string[];
+  /** "away": it may pass by itself. */
+  readonly cause: "away" | "failed";
   /** Tries in the last delivery. */
   readonly attempts: number;
   readonly deliveries: number;
@@ -53,12 +55,20 @@ interface Failure {
 function intentOf(role: Role, state: OrderState, { type, data }: BatchEvent): OrderIntent | undefined {
   if (state.parked?.[role.name] !== undefined) return undefined;
   const replayed = type === "order.step-replayed";
-  if (replayed && textsOf(data).worker !== role.name) return undefined;
+  if (replayed ? textsOf(data).worker !== role.name : state.dropped?.includes(role.name)) return undefined;
   for (const one of replayed ? role.types : [type]) {
     const intent = react(state, one);
     if (intent !== undefined && role.intents.has(intent.kind)) return intent;
   }
   return undefined;
+}
+
+/** At a deadline a step that waits for something to come back is tried again, as if a person had asked for it. */
+function liftedBy(role: Role, state: OrderState, { type }: BatchEvent): readonly OrderEvent[] | undefined {
+  const step = state.parked?.[role.name];
+  if (type !== "order.overdue" || step?.cause !== "away") return undefined;
+  const data = { worker: role.name, event: step.event, type: step.type, by: "deadline" };
+  return [{ type: "order.step-replayed", data }];
 }
 
 /**
@@ -109,6 +119,7 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
     const { stream, revision, type } = event;
     const orderId = orderOfStream(stream);
     if (orderId === undefined) return;
+    let charge: WorkerCommand | undefined;
     for (let round = 0; round < limits.rounds; round++) {
       const { state, revision: expected } = await cache.current(stream, revision);
       if (state.facts === undefined) {
@@ -119,9 +130,12 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
           `${stream} was created with data that is no order`,
         );
       }
+      const lifted = liftedBy(role, state, event);
       const intent = intentOf(role, state, event);
-      if (intent === undefined) return;
-      const events = decide(state, await role.act(intent, { orderId, state }));
+      // What was found out about a charge is recorded, also where somebody else has ended the order meanwhile.
+      const command = intent === undefined ? charge : await role.act(intent, { orderId, state });
+      if (command?.kind === "RecordCharge") charge = command;
+      const events = lifted ?? (command === undefined ? [] : decide(state, command));
       if (events.length === 0 || (await append(events, event, expected))) return;
     }
     throw new OrderError("state", `${stream} changed ${limits.rounds} times while ${role.name} acted on its ${type}`);
@@ -135,9 +149,13 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
     // Two workers may park their steps for the same event.
     const parked = toNewEvent({ type: "order.step-parked", data }, event, `parked by ${role.name}`);
     // What is recorded of it differs from one try to the next: the first one stands.
-    const known = (error: unknown) => {
-      if (!(error instanceof StoreError && error.code === "already-exists")) throw error;
+    const known = async (error: unknown) => {
+      const code = error instanceof StoreError ? error.code : undefined;
+      // A stranger may have taken the id for something else.
+      const { state } = await cache.current(stream, event.revision);
+      if (code !== "already-exists" || state.parked?.[role.name] === undefined) throw error;
     };
+    cache.forget(stream);
     await store
       .append({ stream, expected: "stream-exists", events: [parked], home: log.home }, { priority: "worker", signal })
       .catch(known);

@@ -7,12 +7,15 @@ import { derivedId } from "../../store/ids.ts";
 import { life, type OrderStatus } from "../life.ts";
 import { orderStream } from "../order-id.ts";
 import { limits } from "./limits.ts";
+import { createQueues } from "./queues.ts";
 
 /** An order as a projection has it. */
 export interface StandingOrder {
   readonly orderId: string;
   /** Of its last event. */
   readonly revision: number;
+  /** When that was recorded, as the projection writes it. */
+  readonly updatedAt: string;
 }
 
 export interface DeadlineOptions {
@@ -23,9 +26,14 @@ export interface DeadlineOptions {
   readonly deadlines: Readonly<Partial<Record<OrderStatus, number>>>;
   /**
    * Orders of the log with that status whose last event was recorded at least `seconds` ago, and half as long ago as the order
-   * lived before it: what stands for months is noted ever more rarely. At most `limit`, the longest waiting first.
+   * lived before it: what stands for months is noted ever more rarely. At most `limit`, the longest waiting first, behind `after`.
    */
-  readonly find: (status: OrderStatus, seconds: number, limit: number) => Promise<readonly StandingOrder[]>;
+  readonly find: (
+    status: OrderStatus,
+    seconds: number,
+    limit: number,
+    after?: StandingOrder,
+  ) => Promise<readonly StandingOrder[]>;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Default: `limits.sweepMs`. */
@@ -40,7 +48,7 @@ export interface DeadlineOptions {
  */
 export async function watchDeadlines(options: DeadlineOptions): Promise<void> {
   const { deadlines, logger, signal, tenant, everyMs = limits.sweepMs } = options;
-  const statuses = Object.entries(deadlines) as [OrderStatus, number][];
+  const statuses = (Object.entries(deadlines) as [OrderStatus, number][]).filter(([, seconds]) => seconds > 0);
   while (!signal.aborted) {
     for (const [status, seconds] of statuses) {
       await sweep(status, seconds, options).catch((error: unknown) => {
@@ -52,21 +60,31 @@ export async function watchDeadlines(options: DeadlineOptions): Promise<void> {
   }
 }
 
+/** Page by page to the last, whatever can be recorded of them: an order, or a shard, that takes nothing now holds up no other. */
 async function sweep(status: OrderStatus, seconds: number, options: DeadlineOptions): Promise<void> {
   const { find, logger, signal, tenant } = options;
-  for (;;) {
-    const found = await find(status, seconds, limits.sweptAtOnce);
-    let recorded = 0;
-    for (const order of found) {
-      signal.throwIfAborted();
-      if (await noteOverdue(order, status, options)) recorded++;
-    }
-    if (recorded > 0) {
-      const text = `${recorded} orders wait for ${life[status].waitsFor} beyond their deadline`;
-      logger.warn({ alarm: "order-overdue", tenant, status, orders: recorded }, text);
-    }
-    // A projection that is behind would show the same ones again.
-    if (found.length < limits.sweptAtOnce || recorded < found.length) return;
+  let recorded = 0;
+  const failures: unknown[] = [];
+  let last: StandingOrder | undefined;
+  do {
+    const found = await find(status, seconds, limits.sweptAtOnce, last);
+    signal.throwIfAborted();
+    const queues = createQueues(limits.ordersAtOnce);
+    const noting = found.map((order) =>
+      queues.run(order.orderId, async () => {
+        if (await noteOverdue(order, status, options)) recorded++;
+      }),
+    );
+    for (const note of await Promise.allSettled(noting)) if (note.status === "rejected") failures.push(note.reason);
+    last = found.length < limits.sweptAtOnce ? undefined : found.at(-1);
+  } while (last !== undefined && !signal.aborted);
+  if (recorded > 0) {
+    const text = `${recorded} orders wait for ${life[status].waitsFor} beyond their deadline`;
+    logger.warn({ alarm: "order-overdue", tenant, status, orders: recorded }, text);
+  }
+  if (failures.length > 0 && !signal.aborted) {
+    const text = `that ${failures.length} orders are overdue could not be recorded; it is tried again`;
+    logger.warn({ tenant, status, orders: failures.length, error: failures[0] }, text);
   }
 }
 
@@ -85,7 +103,11 @@ async function noteOverdue(order: StandingOrder, status: OrderStatus, options: D
   const event = { id, type: "order.overdue", data, actor: "deadline" };
   try {
     const request = { stream, expected: revision, events: [event], home: log.home };
-    const { repeated } = await store.append(request, { priority: "worker", signal });
+    const { repeated } = await store.append(request, {
+      priority: "worker",
+      signal,
+      timeoutMs: limits.overdueTimeoutMs,
+    });
     return !repeated;
   } catch (error) {
     // Something has happened to it.

@@ -23,6 +23,8 @@ export const limits = {
   retryMaxMs: 5_000,
   /** Between two looks for overdue orders, give or take a half: deadlines are minutes at the least. */
   sweepMs: 10_000,
+  /** A shard that takes nothing now is asked again at the next look. */
+  overdueTimeoutMs: 2_000,
   /** Overdue orders fetched at once. */
   sweptAtOnce: 500,
   /** Deliveries of an event whose step fails with what may pass: about a quarter of an hour; then the step is parked. */

@@ -45,6 +45,8 @@ function createSagaRole(options: WorkerOptions, signal: AbortSignal): Role {
       "order.payment-refunded",
       "order.refund-requested",
       "order.cancel-requested",
+      "order.rejected",
+      "order.cancelled",
       "order.overdue",
     ]),
     intents: new Set(["settle", "end", "refuse"]),

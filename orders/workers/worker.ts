@@ -215,7 +215,12 @@ async function handleEvent(event: BatchEvent, delivered: number, shared: Shared)
       logger.error({ ...about, alarm: "event-put-off", error }, `${what}; it is tried again later`);
       throw error;
     }
-    await shared.actor.park(event, { errors: errorChain(error), attempts, deliveries: delivered });
+    await shared.actor.park(event, {
+      errors: errorChain(error),
+      cause: isTransient(error) ? "away" : "failed",
+      attempts,
+      deliveries: delivered,
+    });
     counts.parked++;
     logger.error({ ...about, alarm: "step-parked", error }, `${what}; the step waits for a person`);
   }

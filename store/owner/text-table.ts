@@ -57,15 +57,19 @@ export class TextTable {
     return this.pages[number >> pageBits]!.scopes[number & rowMask]!;
   }
 
-  /** Takes the last ones back: none of those before them has passed over their slots. Their bytes stay where they are. */
+  /** Takes the last ones back, with their bytes: none of those before them has passed over their slots. */
   truncate(size: number): void {
+    if (size === this.size) return;
     const mask = this.slots.length - 1;
+    const begin = this.pages[size >> pageBits]!.begins[size & rowMask]!;
     while (this.size > size) {
       const number = --this.size;
       let slot = mixed(this.key(number).hash, this.scope(number)) & mask;
       while (this.slots[slot] !== number + 1) slot = (slot + 1) & mask;
       this.slots[slot] = 0;
     }
+    this.chunks.length = (begin >>> chunkBits) + 1;
+    this.free = begin % chunkBytes;
   }
 
   private is(number: number, key: TextKey, scope: number): boolean {

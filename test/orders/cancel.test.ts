@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { orderWorkers as all } from "../../orders/life.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { approved, cancel, expectLedger, insolvent, reaches, solvent } from "./histories.ts";
-import { openWorkshop } from "./mesh.ts";
+import { openWorkshop, type WorkOptions } from "./mesh.ts";
 
 setDefaultTimeout(60_000);
 
@@ -48,4 +48,29 @@ test("orders that are cancelled while they are paid end with no money with us, w
       ofOrder.filter((one) => one === "refunded").length,
     ]);
   }
+});
+
+test("an order that somebody else has rejected meanwhile keeps no money: what was charged is known, and given back", async () => {
+  await using shop = await openWorkshop();
+  const id = solvent[0]!;
+  await shop.order(id);
+  const data = new TextEncoder().encode(JSON.stringify({ order_id: id, reason: "elsewhere" }));
+  const rejected = { id: "foreign", type: "order.rejected", data };
+  const overtaking: WorkOptions["wrap"] = (store) => ({
+    ...store,
+    async append(request, options) {
+      if (request.events.some(({ type }) => type === "order.payment-debited")) {
+        await store.append({ ...request, expected: "stream-exists", events: [rejected] });
+      }
+      return store.append(request, options);
+    },
+  });
+  await using _provider = await shop.provider();
+  {
+    await using _payment = await shop.worker("payment", { wrap: overtaking });
+    await reaches(shop, id, ["created", "rejected", "payment-debited"]);
+  }
+  await using _saga = await shop.worker("saga");
+  await reaches(shop, id, ["created", "rejected", "payment-debited", "payment-refunded"]);
+  await expectLedger(shop, { charges: 1, refunds: 1 });
 });

@@ -29,7 +29,7 @@ function watching(shop: Workshop, ids: readonly string[], deadlines: Partial<Rec
         recordedMs = event.recordedUs / 1_000;
       }
       const old = Date.now() - recordedMs >= seconds * 1_000;
-      if (order.status === status && old) found.push({ orderId, revision });
+      if (order.status === status && old) found.push({ orderId, revision, updatedAt: "" });
     }
     return found.slice(0, limit);
   }
@@ -83,7 +83,7 @@ test("a projection that is behind notes nothing of an order to which something h
   for (const id of [moved, waits]) await shop.order(id);
   await cancel(shop, moved);
   await using looking = watching(shop, [moved, waits], { received: 0.2 });
-  looking.state.stale.set(moved, { orderId: moved, revision: 0 });
+  looking.state.stale.set(moved, { orderId: moved, revision: 0, updatedAt: "" });
   await eventually("the other one is overdue", async () => (await shop.history(waits)).length > 1);
   expect(await shop.history(moved)).toEqual(["created", "cancel-requested"]);
 });

@@ -1,5 +1,4 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { orderWorkers as all } from "../../orders/life.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { approved, cancel, expectLedger, reaches, solvent } from "./histories.ts";
 import { openWorkshop } from "./mesh.ts";
@@ -25,11 +24,11 @@ test("a step that cannot be done is parked: the rest goes on, what comes later t
   expect(parked.map(({ data }) => data)).toEqual([
     {
       ...{ order_id: bad, worker: "payment", event: `created-${bad}`, type: "order.created", reason: what },
-      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
+      ...{ errors: [what], cause: "failed", attempts: 1, deliveries: 1, traceparent: "" },
     },
     {
       ...{ order_id: bad, worker: "saga", event: `cancel-${bad}`, type: "order.cancel-requested", reason: what },
-      ...{ errors: [what], attempts: 1, deliveries: 1, traceparent: "" },
+      ...{ errors: [what], cause: "failed", attempts: 1, deliveries: 1, traceparent: "" },
     },
   ]);
   await using _provider = await shop.provider();
@@ -54,7 +53,8 @@ test("a step that cannot be done is parked: the rest goes on, what comes later t
 
 test("a step that is replayed and fails again is parked again; one that is dropped is not done", async () => {
   await using shop = await openWorkshop();
-  await using _workers = await shop.workers(...all);
+  await using payment = await shop.worker("payment");
+  await using _others = await shop.workers("review", "saga");
   const [again, never] = [solvent[0]!, solvent[1]!];
   {
     await using _nonsense = await shop.answering(() => "nonsense");
@@ -68,6 +68,29 @@ test("a step that is replayed and fails again is parked again; one that is dropp
   await shop.decideParked(again, { name: "replay", worker: "payment" });
   const parkedTwice = ["created", "step-parked", "step-replayed", "step-parked", "step-replayed"];
   await reaches(shop, again, [...parkedTwice, "payment-debited", "approved"]);
-  expect(await shop.history(never)).toEqual(["created", "step-parked", "step-dropped"]);
+  // A deadline does not bring back what a person has dropped.
+  const late = new TextEncoder().encode(JSON.stringify({ order_id: never, status: "received" }));
+  const done = payment.worker.counts().done;
+  const overdue = { id: "late", type: "order.overdue", data: late };
+  await shop.process.store.append({ stream: `order-${never}`, expected: 2, events: [overdue] });
+  await eventually("payment has looked at it", () => payment.worker.counts().done > done);
+  expect(await shop.history(never)).toEqual(["created", "step-parked", "step-dropped", "overdue"]);
   await expectLedger(shop, { charges: 1, refunds: 0 });
+});
+
+test("a step that waits for a provider which was away too long is tried again at the order's deadline", async () => {
+  await using shop = await openWorkshop();
+  await using _workers = await shop.workers("payment", "review", "saga");
+  const id = solvent[0]!;
+  const at = (type: string, data: object) => ({ id: type, type, data: new TextEncoder().encode(JSON.stringify(data)) });
+  const parked = at("order.step-parked", { order_id: id, worker: "payment", type: "order.created", cause: "away" });
+  const item = { product_code: "1", name: "x", unit_price: "2.50", quantity: 2 };
+  const order = { order_id: id, customer_id: "1", items: [item], amount: "5.00", currency: "GBP" };
+  const events = [at("order.created", order), parked];
+  await shop.process.store.append({ stream: `order-${id}`, expected: "no-stream", events });
+  await using _provider = await shop.provider();
+  const overdue = at("order.overdue", { order_id: id, status: "received" });
+  await shop.process.store.append({ stream: `order-${id}`, expected: 1, events: [overdue] });
+  const end = ["overdue", "step-replayed", "payment-debited", "approved"];
+  await reaches(shop, id, ["created", "step-parked", ...end]);
 });

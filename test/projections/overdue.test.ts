@@ -41,9 +41,12 @@ test("overdue is what has a status for so long, and for half as long as it had l
   const ids = async (...asked: Parameters<typeof find>) => (await find(...asked)).map(({ orderId }) => orderId);
   // "noted" has waited for 120 s after a life of 280 s.
   expect(await ids("received", 100)).toEqual(["older", "noted-long-ago", "old"]);
-  expect(await ids("received", 100, 1)).toHaveLength(1);
+  const [first] = await find("received", 100, 1);
+  expect(first).toMatchObject({ orderId: "older", revision: 0 });
+  const more = { tenant, home, log: name, generation, status: "received", seconds: 100, limit: 10, after: first! };
+  expect((await findOverdue(db, more, {})).map(({ orderId }) => orderId)).toEqual(["noted-long-ago", "old"]);
   expect(await ids("received", 10)).toContain("young");
-  expect(await find("paid", 100)).toEqual([{ orderId: "paid", revision: 1 }]);
+  expect(await find("paid", 100)).toMatchObject([{ orderId: "paid", revision: 1 }]);
   expect(await find("in-review", 1)).toEqual([]);
   const elsewhere = { tenant: "globex", home, log: name, generation, status: "received", seconds: 1, limit: 9 };
   expect(await findOverdue(db, elsewhere, {})).toEqual([]);
