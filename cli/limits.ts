@@ -27,6 +27,15 @@ export const limits = {
   brokerMs: 4_000,
   /** `meridian projections rebuild`: a line of progress this often. */
   progressMs: 1_000,
+  /** `meridian parked`: one call of a gateway, which answers within 10 s. */
+  callMs: 15_000,
+  /** The gateway's largest page of a list. */
+  pageMax: 200,
+  /** `meridian parked replay --all`: decisions at once; the workers' calls, which follow, are the longer work. */
+  decisionsAtOnce: 8,
+  /** Characters of a reason in a table, and failures that are printed: `show` and `--json` have all. */
+  reasonShown: 60,
+  failuresShown: 20,
   /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
   decodeBytesMax: 64 * 1024 * 1024,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */

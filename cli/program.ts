@@ -28,6 +28,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addDemo(root);
   addProcesses(root);
   addPayments(root);
+  addParked(root);
   addProjections(root);
   addMesh(root);
   addTools(root);
@@ -98,6 +99,37 @@ fifth time it is simply answered. orders/PAYMENTS.md is the contract that any ot
     .option("--json", "as one JSON object, with every violation")
     .addHelpText("after", "\nExit code 1: an order was charged twice, a refund has no charge, an amount differs, …")
     .action(async (options) => (await import("./commands/payment-ledger.ts")).runPaymentLedger(options));
+}
+
+function addParked(root: Command): void {
+  const parked = root.command("parked").description("steps of workers that could not be done and wait for a person");
+  const command = (words: string, description: string) =>
+    parked
+      .command(words)
+      .description(description)
+      .option("--url <url>", "of a region's gateway (default: MERIDIAN_URL)")
+      .option("--token <text>", "of the tenant (default: MERIDIAN_TOKEN, which no list of processes shows)")
+      .option("--region <name>", "home region of the orders")
+      .option("--json", "print JSON");
+  const worker = ["--worker <name>", "payment, review or saga"] as const;
+  const decision = (words: string, description: string) =>
+    command(words, description)
+      .option(...worker)
+      .option("--by <name>", "who decides (default: the token's name)")
+      .option("--reason <text>", "why");
+  command("list", "what waits, newest first")
+    .option(...worker)
+    .option("--limit <n>", "at most so many", "1000")
+    .action(async (words) => (await import("./commands/parked.ts")).runParkedList(words));
+  command("show <order>", "what waits in one order, with its errors").action(async (id, words) =>
+    (await import("./commands/parked.ts")).runParkedShow(id, words),
+  );
+  decision("replay [order]", "have a step done once more, with all that waits behind it")
+    .option("--all", "every step of --worker that waits; exit code 1 if one could not be replayed")
+    .action(async (id, words) => (await import("./commands/parked.ts")).runParkedReplay(id, words));
+  decision("drop <order>", "give a step up: it is never done, nor what waits behind it").action(async (id, words) =>
+    (await import("./commands/parked.ts")).runParkedDrop(id, words),
+  );
 }
 
 function addProjections(root: Command): void {

@@ -1,5 +1,5 @@
 import type { Hono } from "hono";
-import { type CommandReading, type GivenCommand, readCommand } from "../orders/command-reading.ts";
+import { type GivenCommand, type GivenParking, type Reading, readCommand } from "../orders/command-reading.ts";
 import type { Action } from "../orders/command-schema.ts";
 import { answerJson } from "./answer.ts";
 import { bodyKind, decodeText, readBody } from "./body.ts";
@@ -27,22 +27,37 @@ export interface CommandRoutesOptions extends Regions {
 }
 
 /** POST /v1/orders/{id}/cancel, …/review, …/ship and …/deliver. */
-export function mountCommands(app: Hono, { admission, commands, regions }: CommandRoutesOptions): void {
+export function mountCommands(app: Hono, options: CommandRoutesOptions): void {
   for (const [action, scope] of Object.entries(actionScopes) as [Action, Scope][]) {
     app.post(`/v1/orders/:id/${action}`, async (context) => {
-      const request = context.req.raw;
-      const { headers, signal } = request;
-      const caller = await admission(headers.get("authorization"), scope);
-      const region = readRegion(readParameters(request, ["region"]), regions);
-      const key = readKey(headers.get("idempotency-key"));
-      const matches = readIfMatch(headers.get("if-match"));
-      const command = taken(readCommand(action, await readText(request)));
-      const asked = { id: context.req.param("id"), command, region, key, matches, signal };
-      const { order, repeated } = await commands(caller, asked);
-      const replayed: Record<string, string> = repeated ? { "idempotency-replayed": "true" } : {};
-      return answerJson({ ...order, repeated }, { headers: { etag: etagOf(order.revision), ...replayed } });
+      const read = (text: string) => taken(readCommand(action, text));
+      return await answerCommand(context.req.raw, { id: context.req.param("id"), scope, read }, options);
     });
   }
+}
+
+/** What differs from one route to the next. */
+interface CommandRoute {
+  readonly id: string;
+  readonly scope: Scope;
+  /** Throws GatewayError. */
+  read(text: string): GivenCommand | GivenParking;
+}
+
+export async function answerCommand(
+  request: Request,
+  { id, scope, read }: CommandRoute,
+  { admission, commands, regions }: CommandRoutesOptions,
+): Promise<Response> {
+  const { headers, signal } = request;
+  const caller = await admission(headers.get("authorization"), scope);
+  const region = readRegion(readParameters(request, ["region"]), regions);
+  const key = readKey(headers.get("idempotency-key"));
+  const matches = readIfMatch(headers.get("if-match"));
+  const command = read(await readText(request));
+  const { order, repeated } = await commands(caller, { id, command, region, key, matches, signal });
+  const replayed: Record<string, string> = repeated ? { "idempotency-replayed": "true" } : {};
+  return answerJson({ ...order, repeated }, { headers: { etag: etagOf(order.revision), ...replayed } });
 }
 
 /** "": there is no body. */
@@ -55,7 +70,7 @@ async function readText(request: Request): Promise<string> {
 }
 
 /** Throws GatewayError "malformed" or "invalid-request". */
-export function taken(reading: CommandReading): GivenCommand {
+export function taken<Command>(reading: Reading<Command>): Command {
   if (reading.ok) return reading.command;
   const errors = reading.errors.map(({ pointer, rule, message }) => ({ pointer, rule, detail: message }));
   if (reading.malformed) throw new GatewayError("malformed", errors[0]!.detail, { errors });

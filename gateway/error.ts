@@ -23,6 +23,8 @@ export type GatewayErrorCode =
   | "order-not-found"
   /** The order, as it stands, does not allow the command. */
   | "command-not-allowed"
+  /** No step of the worker waits in the order. */
+  | "step-not-parked"
   /** The order is not at the revision that the client expects. */
   | "precondition-failed"
   | "route-not-found"

@@ -14,6 +14,7 @@ import { openApiDocument } from "./openapi.ts";
 import { createOrderCommands } from "./order-commands.ts";
 import { mountOrderReads } from "./order-reads.ts";
 import { mountOrders } from "./orders.ts";
+import { mountParked } from "./parked-routes.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 import { createRouteTable, mountProblems, noRoute } from "./routes.ts";
 import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
@@ -65,7 +66,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const admission = await createAdmission(options);
   const app = new Hono();
   mountOrders(app, { ...shared, admission, intake: createIntake(options.region) });
-  mountCommands(app, { ...shared, admission, commands: createOrderCommands(options) });
+  const commands = createOrderCommands(options);
+  mountCommands(app, { ...shared, admission, commands });
+  mountParked(app, { ...shared, admission, commands });
   mountOrderReads(app, { ...shared, admission });
   mountGoOrders(app, { ...shared, admission });
   mountHealthRoutes(app, options.ready);

@@ -3,7 +3,7 @@ import { actionScopes } from "./command-routes.ts";
 import { idempotencyKeyMax } from "./limits.ts";
 import { answer, etag, json, orderId, refusals, regionParameter, replayed, text } from "./openapi-parts.ts";
 
-const headers = [
+export const commandHeaders = [
   {
     name: "Idempotency-Key",
     in: "header",
@@ -55,7 +55,7 @@ export const commandPaths = Object.fromEntries(
     const post = {
       summary,
       description: sentences.join(" "),
-      parameters: [orderId, regionParameter, ...headers],
+      parameters: [orderId, regionParameter, ...commandHeaders],
       requestBody: { required, content: json(schema, example) },
       responses: {
         "200": { ...answer("Done; how the order stands.", json("Commanded")), headers: { ...etag, ...replayed } },

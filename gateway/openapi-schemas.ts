@@ -1,5 +1,5 @@
-import { commandSchemas } from "../orders/command-schema.ts";
-import { commandNames, seenStatuses } from "../orders/life.ts";
+import { commandSchemas, parkingSchema } from "../orders/command-schema.ts";
+import { commandNames, orderWorkers, seenStatuses } from "../orders/life.ts";
 import { itemSchema, orderSchema } from "../orders/order-schema.ts";
 import { problemTable } from "./problem-table.ts";
 
@@ -125,6 +125,22 @@ const event = closed(
   ["content_type", "occurred_at", "correlation", "causation", "actor", "data", "data_base64"],
 );
 
+const parkedStep = closed({
+  order_id: text,
+  region: text,
+  worker: ref("Worker"),
+  revision: { ...count, description: "Of the event that parked it." },
+  event: { ...text, description: "Id of the event that the step answers." },
+  type: { ...text, description: "Its type." },
+  reason: text,
+  errors: { type: "array", items: text, description: "The error and what caused it, outermost first." },
+  attempts: { ...count, description: "Tries in the last delivery." },
+  deliveries: count,
+  traceparent: text,
+  parked_at: text,
+});
+const parkedSteps = { type: "array", items: ref("ParkedStep") };
+
 const goItem = closed({ code: text, name: text, unit_price: { type: "number" }, quantity: { type: "integer" } });
 const goOrder = {
   customer_id: text,
@@ -156,6 +172,11 @@ export const schemas: Readonly<Record<string, object>> = {
   Ship: plain(commandSchemas.ship),
   Deliver: plain(commandSchemas.deliver),
   Commanded: closed({ ...standing, repeated: { type: "boolean" } }),
+  Worker: { enum: orderWorkers },
+  ParkedStep: parkedStep,
+  ParkedSteps: closed({ steps: parkedSteps, cursor: text }, ["cursor"]),
+  ParkedOrder: closed({ order_id: text, region: text, revision: count, position, steps: parkedSteps }),
+  Parking: plain(parkingSchema),
   Event: event,
   Events: closed({ order_id: text, events: { type: "array", items: ref("Event") }, next: count }, ["next"]),
   Problem: problem,

@@ -1,5 +1,6 @@
 import { eventsPageMax, idempotencyKeyMax, listPageDefault, listPageMax, minPositionsMax } from "./limits.ts";
 import { commandPaths } from "./openapi-commands.ts";
+import { parkedPaths } from "./openapi-parked.ts";
 import {
   answer,
   etag,
@@ -111,6 +112,7 @@ const paths = {
     },
   },
   ...commandPaths,
+  ...parkedPaths,
   "/v1/orders/{id}/events": {
     get: {
       summary: "The history of one order",

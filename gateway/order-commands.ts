@@ -1,9 +1,11 @@
-import type { GivenCommand } from "../orders/command-reading.ts";
+import type { GivenCommand, GivenParking } from "../orders/command-reading.ts";
 import { decideCommand, type PersonCommand } from "../orders/commands.ts";
 import { OrderError } from "../orders/error.ts";
+import type { OrderState } from "../orders/order.ts";
 import { evolve } from "../orders/order.ts";
-import type { DecisionEvent } from "../orders/order-events.ts";
+import type { DecisionEvent, StepEvent } from "../orders/order-events.ts";
 import { isOrderId, orderStream } from "../orders/order-id.ts";
+import { decideParking, type ParkingCommand } from "../orders/parking.ts";
 import { StoreError } from "../store/error.ts";
 import type { AppendResult, NewEvent } from "../store/event-store.ts";
 import { digestOf } from "../store/format/encode.ts";
@@ -25,7 +27,7 @@ import {
 /** What a person, or another system, asks of an order. */
 export interface OrderCommand {
   readonly id: string;
-  readonly command: GivenCommand;
+  readonly command: GivenCommand | GivenParking;
   /** The home region, where the caller names one. */
   readonly region?: string;
   readonly key?: Key;
@@ -70,7 +72,8 @@ export function createOrderCommands(regions: Regions): OrderCommands {
 async function decideAt(home: string, caller: Caller, asked: OrderCommand, here: string): Promise<Commanded> {
   const { id, signal } = asked;
   const { store, currency } = caller.services;
-  const eventId = asked.key === undefined ? undefined : keyedId(caller, home, asked);
+  /** Of the event that says that it is done already. */
+  let eventId = asked.key === undefined ? undefined : keyedId(caller, home, asked);
   let least = -1;
   for (let round = 0; round < commandRoundsMax; round++) {
     const order = await foldOrderFrom(store, id, { home, currency, eventId, signal, least });
@@ -79,6 +82,7 @@ async function decideAt(home: string, caller: Caller, asked: OrderCommand, here:
       const appended = await append(caller, asked, step);
       if (appended.kind === "done") return appended.answer;
       least = appended.revision;
+      eventId = appended.recorded ?? eventId;
       continue;
     }
     if (home !== here && step.kind !== "known") {
@@ -103,7 +107,7 @@ type Step =
 interface Append {
   readonly kind: "append";
   readonly order: FoldedOrder;
-  readonly event: DecisionEvent;
+  readonly event: DecisionEvent | StepEvent;
 }
 
 function decideStep(caller: Caller, asked: OrderCommand, order: FoldedOrder | undefined): Step {
@@ -112,20 +116,29 @@ function decideStep(caller: Caller, asked: OrderCommand, order: FoldedOrder | un
   if (order?.known !== undefined) {
     return order.known.digest === digestOfCommand(command) ? { kind: "known", order } : refused(keyReused());
   }
-  // Of what was created with data that is no order nothing says what to refund or to ship.
-  if (order?.state.facts === undefined) return refused(noOrder(id));
+  if (order === undefined || !isDecidable(order.state, command)) return refused(noOrder(id));
   const standing = standingOf(id, order);
   if (matches?.(standing.revision) === false) {
     const text = `order ${id} is at revision ${standing.revision}, which is not what the request expects`;
     return refused(new GatewayError("precondition-failed", text, { standing }));
   }
   try {
-    const [event] = decideCommand(order.state, command);
+    const [event] = isParking(command) ? decideParking(order.state, command) : decideCommand(order.state, command);
     return event === undefined ? { kind: "done", order } : { kind: "append", order, event };
   } catch (error) {
     if (!(error instanceof OrderError && error.code === "not-allowed")) throw error;
-    return refused(new GatewayError("command-not-allowed", error.message, { standing }, { cause: error }));
+    const code = isParking(command) ? "step-not-parked" : "command-not-allowed";
+    return refused(new GatewayError(code, error.message, { standing }, { cause: error }));
   }
+}
+
+type AnyCommand = PersonCommand | ParkingCommand;
+
+const isParking = (command: AnyCommand): command is ParkingCommand => "worker" in command;
+
+/** Of what was created with data that is no order nothing says what to refund or to ship; a step of it may wait even so. */
+function isDecidable({ facts, status }: OrderState, command: AnyCommand): boolean {
+  return isParking(command) ? status !== "absent" : facts !== undefined;
 }
 
 const refused = (error: GatewayError): Step => ({ kind: "refuse", error });
@@ -135,13 +148,19 @@ function keyReused(): GatewayError {
   return new GatewayError("idempotency-key-reused", text);
 }
 
-function complete({ principal }: Caller, { id, command }: OrderCommand): PersonCommand {
+function complete({ principal }: Caller, { id, command }: OrderCommand): AnyCommand {
   return { ...command, orderId: id, by: command.by ?? principal.name };
 }
 
 /** Of what was asked: the same for every repeat, whatever the order's events were before it. */
-function digestOfCommand({ name, by, reason, carrier, tracking }: PersonCommand): bigint {
-  return digestOf(new TextEncoder().encode(JSON.stringify({ name, by, reason, carrier, tracking })));
+function digestOfCommand({ name, by, reason, carrier, tracking, worker }: Digested): bigint {
+  // What is undefined is not in the text: it must stay the same in every version.
+  return digestOf(new TextEncoder().encode(JSON.stringify({ name, by, reason, carrier, tracking, worker })));
+}
+
+interface Digested extends Omit<PersonCommand, "name" | "orderId"> {
+  readonly name: string;
+  readonly worker?: string;
 }
 
 function keyedId({ tenant }: Caller, home: string, { id, key }: OrderCommand): string {
@@ -149,10 +168,13 @@ function keyedId({ tenant }: Caller, home: string, { id, key }: OrderCommand): s
   return derivedId({ tenant, home, log: derivedLog, stream, event: key!.text, purpose: "idempotency-key" });
 }
 
-/** "overtaken": somebody else was first, and the order is at this revision at least. */
+/**
+ * "overtaken": somebody else was first, and the order is at this revision at least. `recorded`: it was this very command, by
+ * the event of this id.
+ */
 type Appended =
   | { readonly kind: "done"; readonly answer: Commanded }
-  | { readonly kind: "overtaken"; readonly revision: number };
+  | { readonly kind: "overtaken"; readonly revision: number; readonly recorded?: string };
 
 async function append(caller: Caller, asked: OrderCommand, { order, event }: Append): Promise<Appended> {
   const { home, last, state } = order;
@@ -173,7 +195,7 @@ async function append(caller: Caller, asked: OrderCommand, { order, event }: App
     throw error;
   }
   // What is recorded already may be in the past: the next round sees it with all that came after.
-  if (result.repeated) return { kind: "overtaken", revision: result.lastRevision };
+  if (result.repeated) return { kind: "overtaken", revision: result.lastRevision, recorded: newEvent.id };
   const at = { home, state: evolve(state, event), last: { revision: result.lastRevision, position: result.position } };
   return { kind: "done", answer: { order: standingOf(asked.id, at), repeated: false } };
 }

@@ -67,7 +67,7 @@ function asObject(text: string): object {
 }
 
 /** RFC 3339 with microseconds, in UTC. */
-function isoMicroseconds(timeUs: number): string {
+export function isoMicroseconds(timeUs: number): string {
   const ms = Math.floor(timeUs / 1000);
   const micros = String(timeUs - ms * 1000).padStart(3, "0");
   return new Date(ms).toISOString().replace("Z", `${micros}Z`);

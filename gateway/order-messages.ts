@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { fromGoItems } from "../orders/go-order.ts";
 import { isObject, parseObject } from "../orders/json-object.ts";
-import type { CommandName, OrderStatus } from "../orders/life.ts";
+import type { CommandName, OrderStatus, OrderWorker } from "../orders/life.ts";
+import type { ParkedRow } from "../projections/parked-steps.ts";
 import type { OrderRow } from "../projections/queries.ts";
 import {
   Decision,
@@ -10,7 +11,9 @@ import {
   type OrderItemSchema,
   type OrderSchema,
   type OrderStandingSchema,
+  type ParkedStepSchema,
   OrderStatus as Status,
+  OrderWorker as Worker,
 } from "../store/gen/meridian/orders/v1/orders_pb.ts";
 import { invalidField } from "../store/messages.ts";
 import { allowedIn } from "./order-documents.ts";
@@ -40,6 +43,12 @@ const commands: Readonly<Record<CommandName, OrderCommand>> = {
   deliver: OrderCommand.DELIVER,
 };
 
+const workers: Readonly<Record<OrderWorker, Worker>> = {
+  payment: Worker.PAYMENT,
+  review: Worker.REVIEW,
+  saga: Worker.SAGA,
+};
+
 const toStatus = (status: string): Status => (Object.hasOwn(statuses, status) ? statuses[status as OrderStatus] : 0);
 const toCommands = (names: readonly CommandName[]): OrderCommand[] => names.map((name) => commands[name]);
 
@@ -49,6 +58,14 @@ export function statusOf(status: Status): string | undefined {
   const found = Object.entries(statuses).find(([, value]) => value === status);
   if (found === undefined) throw invalidField("status", `must be a known status, not ${status}`);
   return found[0];
+}
+
+/** Undefined: not said. Throws StoreError "invalid". */
+export function workerOf(worker: Worker): OrderWorker | undefined {
+  if (worker === Worker.UNSPECIFIED) return undefined;
+  const found = Object.entries(workers).find(([, value]) => value === worker);
+  if (found === undefined) throw invalidField("worker", `must be a known worker, not ${worker}`);
+  return found[0] as OrderWorker;
 }
 
 /** Undefined: not said. Throws StoreError "invalid". */
@@ -85,6 +102,12 @@ export function toOrder(row: OrderRow): MessageInitShape<typeof OrderSchema> {
     position: row.position,
     allowed: toCommands(allowedIn(row.status)),
   };
+}
+
+export function toParkedStep(row: ParkedRow): MessageInitShape<typeof ParkedStepSchema> {
+  const { order_id, home, worker, parked_at, revision, errors, ...same } = row;
+  const place = { orderId: order_id, region: home, worker: workers[worker], revision: BigInt(revision) };
+  return { ...same, ...place, errors: [...errors], parked: toTimestamp(parked_at) };
 }
 
 /** A client of the event store may have recorded an order in any shape: what is no item of one is left out. */

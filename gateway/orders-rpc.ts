@@ -1,10 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { readCommand } from "../orders/command-reading.ts";
+import {
+  type GivenCommand,
+  type GivenParking,
+  type Reading,
+  readCommand,
+  readParking,
+} from "../orders/command-reading.ts";
 import type { Action } from "../orders/command-schema.ts";
+import { orderWorkers } from "../orders/life.ts";
+import type { ParkingCommand } from "../orders/parking.ts";
 import { ProjectionError } from "../projections/error.ts";
-import { NewOrderSchema, type Orders } from "../store/gen/meridian/orders/v1/orders_pb.ts";
-import { safeNumber } from "../store/messages.ts";
+import { NewOrderSchema, type Orders, type OrderWorker as Worker } from "../store/gen/meridian/orders/v1/orders_pb.ts";
+import { invalidField, safeNumber } from "../store/messages.ts";
 import { formatPosition } from "../store/position.ts";
 import { taken } from "./command-routes.ts";
 import { GatewayError } from "./error.ts";
@@ -14,7 +22,7 @@ import { createIntake, readKey } from "./intake.ts";
 import { listPageDefault, listPageMax } from "./limits.ts";
 import { createOrderCommands, type OrderCommands } from "./order-commands.ts";
 import { listOrders, type Regions, readOrders } from "./order-lookups.ts";
-import { decisionOf, newOrderText, statusOf, toOrder, toStanding } from "./order-messages.ts";
+import { decisionOf, newOrderText, statusOf, toOrder, toParkedStep, toStanding, workerOf } from "./order-messages.ts";
 import { twoHomes } from "./order-standing.ts";
 import { refuse } from "./parameters.ts";
 
@@ -26,10 +34,26 @@ interface CommandMessage {
   readonly idempotencyKey: string;
 }
 
+/** What a decision about a parked step has besides. */
+interface StepMessage extends CommandMessage {
+  readonly worker: Worker;
+  readonly by: string;
+  readonly reason: string;
+}
+
+type Fields = Readonly<Record<string, string | undefined>>;
+
 /** meridian.orders.v1.Orders: the routes below /v1/orders with types; what they do is done by the same functions. */
 export function createOrdersService(callerOf: CallerOf, options: Regions): ServiceImpl<typeof Orders> {
   const intake = createIntake(options.region);
-  const run = runner(callerOf, createOrderCommands(options));
+  const command = runner(callerOf, createOrderCommands(options));
+  const run = (action: Action, request: CommandMessage, context: HandlerContext, fields: Fields) =>
+    command(request, context, fields, (text) => readCommand(action, text));
+  const decide = (name: ParkingCommand["name"], request: StepMessage, context: HandlerContext) => {
+    const { by, reason, worker } = request;
+    const step = { name, worker: requiredWorker(worker) };
+    return command(request, context, { by, reason }, (text) => readParking(step, text));
+  };
   return {
     async createOrder({ order, idempotencyKey }, context) {
       const text = newOrderText(order ?? create(NewOrderSchema));
@@ -60,10 +84,7 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
         cursor: said(request.pageToken),
       };
       const page = listOrders(caller, filter, reached(request.minPosition, context), options);
-      const { orders, cursor } = await page.catch((error: unknown) => {
-        if (!(error instanceof ProjectionError && error.code === "cursor")) throw error;
-        throw refuse("page_token", "page-token", "must be the next_page_token of a page of the same list");
-      });
+      const { orders, cursor } = await page.catch(refusePageToken);
       return { orders: orders.map(toOrder), nextPageToken: cursor ?? "" };
     },
     cancelOrder: (request, context) => run("cancel", request, context, { by: request.by, reason: request.reason }),
@@ -76,15 +97,28 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
       return run("ship", request, context, { by, carrier, tracking });
     },
     deliverOrder: (request, context) => run("deliver", request, context, { by: request.by }),
+    async listParkedSteps(request, context) {
+      const caller = callerOf(context);
+      const page = caller.services.queries.parked({
+        worker: workerOf(request.worker),
+        region: readHome(request.region, caller, "region"),
+        limit: pageSize(request.pageSize),
+        cursor: said(request.pageToken),
+      });
+      const { steps, cursor } = await page.catch(refusePageToken);
+      return { steps: steps.map(toParkedStep), nextPageToken: cursor ?? "" };
+    },
+    replayStep: (request, context) => decide("replay", request, context),
+    dropStep: (request, context) => decide("drop", request, context),
   };
 }
 
 function runner(callerOf: CallerOf, commands: OrderCommands) {
   return async (
-    action: Action,
     request: CommandMessage,
     context: HandlerContext,
-    fields: Readonly<Record<string, string | undefined>>,
+    fields: Fields,
+    read: (text: string) => Reading<GivenCommand | GivenParking>,
   ) => {
     const caller = callerOf(context);
     const expected = request.expectedRevision;
@@ -92,7 +126,7 @@ function runner(callerOf: CallerOf, commands: OrderCommands) {
     const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== "");
     const { order, repeated } = await commands(caller, {
       id: request.orderId,
-      command: taken(readCommand(action, JSON.stringify(Object.fromEntries(given)))),
+      command: taken(read(JSON.stringify(Object.fromEntries(given)))),
       region: readHome(request.region, caller, "region"),
       key: keyOf(request.idempotencyKey),
       matches: at === undefined ? undefined : (revision) => revision === at,
@@ -102,11 +136,22 @@ function runner(callerOf: CallerOf, commands: OrderCommands) {
   };
 }
 
+function requiredWorker(worker: Worker) {
+  const name = workerOf(worker);
+  if (name === undefined) throw invalidField("worker", `is missing: it must be one of ${orderWorkers.join(", ")}`);
+  return name;
+}
+
 const said = (text: string): string | undefined => (text === "" ? undefined : text);
 const keyOf = (text: string) => readKey(text === "" ? null : text);
 
 function reached(minPosition: readonly string[], { signal }: HandlerContext) {
   return { positions: toPositions(minPosition, "min_position"), signal };
+}
+
+function refusePageToken(error: unknown): never {
+  if (!(error instanceof ProjectionError && error.code === "cursor")) throw error;
+  throw refuse("page_token", "page-token", "must be the next_page_token of a page of the same list");
 }
 
 function pageSize(size: number): number {

@@ -84,6 +84,12 @@ export const problemTable = rows({
     title: "The order does not allow this as it stands",
     next: "Ask for one of `allowed`; if that is empty, read the order: it waits for something, or has ended.",
   },
+  "step-not-parked": {
+    status: 409,
+    code: Code.FailedPrecondition,
+    title: "No step of that worker waits in the order",
+    next: "GET /v1/orders/{id}/parked names the steps that wait; one that was decided waits no longer.",
+  },
   "precondition-failed": {
     status: 412,
     code: Code.FailedPrecondition,

@@ -14,6 +14,7 @@ import { createGoEventStoreService } from "./go-event-store.ts";
 import { messageBytesMax, rpcTimeoutMsMax } from "./limits.ts";
 import type { Regions } from "./order-lookups.ts";
 import { createOrdersService } from "./orders-rpc.ts";
+import { parkingScope } from "./parked-routes.ts";
 import { mountReflection } from "./reflection.ts";
 import { boundParts } from "./rpc-bounds.ts";
 import { compressions } from "./rpc-compressions.ts";
@@ -53,6 +54,9 @@ const orderScopes: Record<keyof typeof Orders.method, Scope> = {
   reviewOrder: actionScopes.review,
   shipOrder: actionScopes.ship,
   deliverOrder: actionScopes.deliver,
+  listParkedSteps: "orders:read",
+  replayStep: parkingScope,
+  dropStep: parkingScope,
 };
 const goScopes: Record<keyof typeof GoEventStore.method, Scope> = {
   createEvent: "events:append",

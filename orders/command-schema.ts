@@ -30,5 +30,11 @@ export const commandSchemas = {
   deliver: Type.Object({ by: Type.Optional(by) }, { additionalProperties: false }),
 } as const;
 
+/** What a person sends to replay or to drop a worker's step: who and why, in both. */
+export const parkingSchema = Type.Object(
+  { by: Type.Optional(by), reason: Type.Optional(reason) },
+  { additionalProperties: false },
+);
+
 /** What can be done to an order; a review is the command "approve" or "reject". */
 export type Action = keyof typeof commandSchemas;

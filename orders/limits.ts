@@ -24,6 +24,11 @@ export const limits = {
   priceFractionDigits: 6,
   /** In minor units: up to here every reader, JavaScript's numbers included, holds a total exactly. */
   amountMinor: Number.MAX_SAFE_INTEGER,
+  /** Of a parked step's texts and errors what is shown; ours stay below, a stranger's may be anything. */
+  stepTextLength: 1_000,
+  stepErrors: 16,
+  /** Tries and deliveries: beyond it a stranger made them up, and columns and messages hold no more. */
+  stepCount: 2 ** 31 - 1,
   /** Field errors in one answer: a client mends these first; an answer must not be larger than its request. */
   fieldErrors: 32,
   /** Characters of an unknown key that a pointer repeats. */

@@ -1,6 +1,6 @@
 import { ProjectionError } from "./error.ts";
 
-/** After which order the next page begins. */
+/** After which order, or which of its parked steps, the next page begins. */
 export interface Cursor {
   readonly recordedUs: number;
   readonly orderId: string;
@@ -24,10 +24,13 @@ export function parseCursor(text: string): Cursor {
   const recordedUs = bytes === undefined || bytes[0] !== version ? Number.NaN : Number(bytes.readBigInt64BE(1));
   const orderId = bytes?.toString("utf8", 13) ?? "";
   if (!Number.isSafeInteger(recordedUs) || orderId === "" || orderId.includes("\0")) {
-    throw new ProjectionError(
-      "cursor",
-      `cursor "${text.slice(0, 64)}" is not one that was given out: begin without one`,
-    );
+    throw refuseCursor(text);
   }
   return { recordedUs, orderId, log: bytes!.readInt32BE(9) };
+}
+
+/** The error of a cursor that was not given out, or not for this list. */
+export function refuseCursor(text: string): ProjectionError {
+  const what = `cursor "${text.slice(0, 64)}" is not one that was given out: begin without one`;
+  return new ProjectionError("cursor", what);
 }

@@ -39,6 +39,7 @@ import {
   summarizeOrders,
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
+import { pageParked } from "./parked-steps.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
@@ -92,6 +93,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       countEvents,
       pageOrderIds,
       selectOverdue,
+      pageParked,
     }),
     ...Object.entries(buildSql),
     ...models,

@@ -6,6 +6,7 @@ import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { hex, positionsLogs, tenantsLogs } from "./logs.ts";
 import { orderById, ordersByCustomer, ordersByCustomerAndStatus, ordersByStatus, ordersByTime } from "./order-sql.ts";
+import { listParked, type ParkedFilter, type ParkedPage } from "./parked-steps.ts";
 import { waitForCheckpoint } from "./reached.ts";
 
 export interface OrderRow {
@@ -47,6 +48,8 @@ export interface OrderQueries {
   order(id: string, options?: { readonly home?: string }): Promise<OrderRow[]>;
   /** Newest first. No `cursor` in the answer: this was the last page. */
   list(filter: OrderFilter): Promise<{ orders: OrderRow[]; cursor?: string }>;
+  /** Steps that wait for a person, newest first. */
+  parked(filter: ParkedFilter): Promise<ParkedPage>;
   /** Waits until the orders shown contain all events up to these. Rejects with "behind", "not-replicated" or "gone". */
   reached(
     positions: readonly Position[],
@@ -75,6 +78,7 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
       const cursor = rows.length > limit && last !== undefined ? formatCursor(cursorOf(last)) : undefined;
       return { orders: shown.map(orderRow), ...(cursor === undefined ? {} : { cursor }) };
     },
+    parked: async (filter) => listParked(database, await logsOf(filter.region), filter),
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);
       const wanted = latestOfShards(positions);

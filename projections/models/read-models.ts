@@ -3,6 +3,7 @@ import { customers } from "./customers.ts";
 import { dailyRevenue } from "./daily-revenue.ts";
 import { orderItems } from "./order-items.ts";
 import { orders } from "./orders.ts";
+import { parked } from "./parked.ts";
 
 /** Every read model there is; all else takes them from here. */
-export const readModels: readonly ReadModel[] = [orders, orderItems, customers, dailyRevenue];
+export const readModels: readonly ReadModel[] = [orders, orderItems, customers, dailyRevenue, parked];

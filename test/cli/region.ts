@@ -4,7 +4,7 @@ import { loadRegionConfig, type RegionConfig, type Role, readText } from "../../
 import { createLogger } from "../../cli/logger.ts";
 import { ensureTokenKeys } from "../../cli/token-keys.ts";
 import { openRegion, type RegionProcess } from "../../cli/up.ts";
-import { mintToken, scopes } from "../../gateway/tokens.ts";
+import { mintToken, type Scope, scopes } from "../../gateway/tokens.ts";
 import { silent } from "../../mesh/logger.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
 import { prepareMesh, type WholeMesh } from "../mesh/whole-mesh.ts";
@@ -19,8 +19,8 @@ export interface TestRegion extends AsyncDisposable {
   config(...roles: readonly Role[]): RegionConfig;
   /** A process of the region, as `meridian up --roles …` composes it; stopped with the region at the latest. */
   process(...roles: readonly Role[]): Promise<RunningProcess>;
-  /** Everything is allowed to it. */
-  token(tenant: string): Promise<string>;
+  /** Default: everything is allowed to it. */
+  token(tenant: string, granted?: readonly Scope[]): Promise<string>;
 }
 
 export interface RunningProcess {
@@ -29,18 +29,15 @@ export interface RunningProcess {
   stop(): Promise<void>;
 }
 
-export async function startRegion(): Promise<TestRegion> {
+/** `provider`: false leaves the payments to the test. */
+export async function startRegion(options: { readonly provider?: boolean } = {}): Promise<TestRegion> {
   await using stack = new AsyncDisposableStack();
   const mesh = stack.use(await prepareMesh());
   await mesh.start("us-east");
   const postgres: TestPostgres = stack.use(await startPostgres());
   const database = await postgres.createMigrated();
   const keys = await ensureTokenKeys(mesh.dir);
-  const ledgerFile = join(mesh.dir, "provider", "ledger.ndjson");
-  const provider = stack.use(await openProvider({ ledgerFile, version: "0.0.0", logger: silent }));
-  for (const { name } of mesh.mesh.tenants) {
-    await provider.serve(name, stack.use(await mesh.connect(name, "us-east", "payment")));
-  }
+  if (options.provider !== false) stack.use(await startProvider(mesh));
   const opened = stack.move();
 
   const config = (...roles: readonly Role[]) => {
@@ -67,11 +64,22 @@ export async function startRegion(): Promise<TestRegion> {
       const { admin, http } = region.ports;
       return { admin: `http://127.0.0.1:${admin}`, http: `http://127.0.0.1:${http}`, stop: end };
     },
-    async token(tenant) {
-      return await mintToken(readText(keys.private), { tenant, scopes, expiresIn: 600, name: "test" });
+    async token(tenant, granted = scopes) {
+      return await mintToken(readText(keys.private), { tenant, scopes: granted, expiresIn: 600, name: "test" });
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** The simulated payment provider of every tenant. */
+export async function startProvider(mesh: WholeMesh): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const ledgerFile = join(mesh.dir, "provider", "ledger.ndjson");
+  const provider = stack.use(await openProvider({ ledgerFile, version: "0.0.0", logger: silent }));
+  for (const { name } of mesh.mesh.tenants) {
+    await provider.serve(name, stack.use(await mesh.connect(name, "us-east", "payment")));
+  }
+  return stack.move();
 }
 
 function regionFile(database: string, roles: readonly Role[]): string {

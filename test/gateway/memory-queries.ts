@@ -1,6 +1,8 @@
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
+import { readStepChange } from "../../orders/parking.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import type { ParkedRow } from "../../projections/parked-steps.ts";
 import type { OrderQueries, OrderRow } from "../../projections/queries.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { formatPosition, type Position } from "../../store/position.ts";
@@ -40,6 +42,15 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
       const orders = found.reverse().slice(start, start + limit);
       return { orders, ...(start + limit < found.length ? { cursor: `c${start + limit}` } : {}) };
     },
+    async parked({ worker, region, limit, cursor }) {
+      if (cursor !== undefined && !/^p\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
+      const start = Number(cursor?.slice(1) ?? 0);
+      const found = parkedRows(seen()).filter(
+        (row) => (worker === undefined || row.worker === worker) && (region === undefined || row.home === region),
+      );
+      const steps = found.reverse().slice(start, start + limit);
+      return { steps, ...(start + limit < found.length ? { cursor: `p${start + limit}` } : {}) };
+    },
     async reached(positions) {
       for (const position of positions) {
         const home = regions.find(({ name }) => sameLog(position, positionOf(name, 0)))?.name;
@@ -56,6 +67,22 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
 
 function sameLog(a: Position, b: Position): boolean {
   return Buffer.compare(a.log, b.log) === 0;
+}
+
+function parkedRows(events: readonly RecordedEvent[]): ParkedRow[] {
+  const rows = new Map<string, ParkedRow>();
+  for (const event of events) {
+    const change = readStepChange(event);
+    if (change === undefined) continue;
+    const { worker, parked } = change;
+    const { home, stream, revision } = event;
+    const place = `${home} ${stream} ${worker}`;
+    rows.delete(place);
+    const about = { order_id: stream.slice("order-".length), home, worker, revision };
+    const parked_at = new Date(event.recordedUs / 1000).toISOString();
+    if (parked !== undefined) rows.set(place, { ...about, ...parked, parked_at });
+  }
+  return [...rows.values()];
 }
 
 function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {

@@ -121,6 +121,17 @@ test("what the gateway answers fits the schema that the document gives for it", 
   await command("cancel", "A1", '{"reason":"ordered twice"}');
   await command("cancel", "A1");
   await command("deliver", "A2");
+  const parked = { order_id: "A1", worker: "saga", event: "e", type: "order.created", reason: "r", errors: ["r"] };
+  const parking = { id: "parked", type: "order.step-parked", data: Buffer.from(JSON.stringify(parked)) };
+  await harness.store.append({ stream: "order-A1", expected: "any", events: [parking] });
+  await check("/v1/parked", "/v1/parked?worker=saga");
+  await check("/v1/parked", "/v1/parked?worker=cook");
+  await check("/v1/orders/{id}/parked", "/v1/orders/A1/parked");
+  await check("/v1/orders/{id}/parked", "/v1/orders/A2/parked");
+  for (const name of ["replay", "drop"]) {
+    const path = `/v1/orders/{id}/parked/{worker}/${name}`;
+    await check(path, `/v1/orders/A1/parked/saga/${name}`, { method: "POST", headers: json, body: '{"by":"Ada"}' });
+  }
   const taken = await check("/api/orders", "/api/orders", {
     method: "POST",
     headers: json,
@@ -133,5 +144,5 @@ test("what the gateway answers fits the schema that the document gives for it", 
   await check("/readyz", "/readyz");
   await check("/openapi.json", "/openapi.json");
   await check("/problems/{code}", "/problems/gone");
-  expect(seen.size).toBeGreaterThan(24);
+  expect(seen.size).toBeGreaterThan(30);
 });

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { commandNames, seenStatuses } from "../../orders/life.ts";
+import { commandNames, orderWorkers, seenStatuses } from "../../orders/life.ts";
 import { ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
 import {
   Decision,
@@ -10,6 +10,8 @@ import {
   OrderStatus,
   OrderStatusSchema,
   Orders,
+  OrderWorker,
+  OrderWorkerSchema,
 } from "../../store/gen/meridian/orders/v1/orders_pb.ts";
 import { createCommanding, toReview } from "./commanding.ts";
 import { listen, order } from "./harness.ts";
@@ -115,6 +117,56 @@ test.each(protocols)("over %s what is wrong names its field, and an unknown orde
   expect(await refusal(client.createOrder(other))).toMatchObject({ code: Code.AlreadyExists });
 });
 
+test.each(protocols)(
+  "over %s a parked step is listed, replayed and dropped, and what is wrong is named",
+  async (protocol) => {
+    const client = clients()[protocol]!;
+    const orderId = newId();
+    await commanding.place(orderId);
+    const park = async (worker: string) => {
+      const about = { event: "e", type: "order.created", reason: "no answer", errors: ["no answer"] };
+      const data = { order_id: orderId, worker, ...about, attempts: 20, deliveries: 10, traceparent: "t" };
+      const event = { id: crypto.randomUUID(), type: "order.step-parked", data: Buffer.from(JSON.stringify(data)) };
+      await commanding.store.append({ stream: `order-${orderId}`, expected: "any", events: [event] });
+    };
+    for (const worker of ["payment", "review"]) await park(worker);
+    const first = await client.listParkedSteps({ pageSize: 1, region: "us-east" });
+    expect(first.steps).toMatchObject([
+      {
+        ...{ orderId, region: "us-east", worker: OrderWorker.REVIEW, event: "e", type: "order.created", revision: 2n },
+        ...{ reason: "no answer", errors: ["no answer"], attempts: 20, deliveries: 10, traceparent: "t" },
+      },
+    ]);
+    expect(Math.abs(Number(first.steps[0]!.parked!.seconds) - Date.now() / 1000)).toBeLessThan(60);
+    const second = await client.listParkedSteps({ pageSize: 1, pageToken: first.nextPageToken });
+    expect(second.steps.map(({ worker }) => worker)).toEqual([OrderWorker.PAYMENT]);
+    const replay = { orderId, worker: OrderWorker.PAYMENT, by: "Ada", reason: "again", idempotencyKey: "k" };
+    const stale = await refusal(client.replayStep({ ...replay, expectedRevision: 1n }));
+    expect(stale).toMatchObject({ code: Code.FailedPrecondition, type: "/problems/precondition-failed" });
+    expect(await client.replayStep({ ...replay, expectedRevision: 2n })).toMatchObject({
+      ...{ order: { orderId, revision: 3n, status: OrderStatus.RECEIVED }, repeated: false },
+    });
+    expect(await client.replayStep(replay)).toMatchObject({ order: { revision: 3n }, repeated: true });
+    expect(await client.dropStep({ orderId, worker: OrderWorker.REVIEW })).toMatchObject({ order: { revision: 4n } });
+    const none = await refusal(client.dropStep({ orderId, worker: OrderWorker.REVIEW }));
+    expect(none).toMatchObject({ code: Code.FailedPrecondition, type: "/problems/step-not-parked" });
+    expect(none.standing).toMatchObject({ orderId, revision: 4n });
+    expect(commanding.types(orderId).slice(3)).toEqual(["order.step-replayed", "order.step-dropped"]);
+    for (const [call, pointer] of [
+      [client.replayStep({ orderId }), "/worker"],
+      [client.dropStep({ orderId, worker: 9 as OrderWorker }), "/worker"],
+      [client.listParkedSteps({ worker: 9 as OrderWorker }), "/worker"],
+      [client.listParkedSteps({ pageToken: "x" }), "/page_token"],
+    ] as const) {
+      expect((await refusal(call)).problem!.errors).toMatchObject([{ pointer }]);
+    }
+    const shop = clients(await commanding.mint("acme", ["orders:write", "orders:read"]))[protocol]!;
+    for (const call of [shop.replayStep(replay), shop.dropStep(replay)]) {
+      expect((await refusal(call)).problem!.detail).toContain("orders:decide");
+    }
+  },
+);
+
 test("pages follow each other, and an id in two homes is asked for with its region", async () => {
   const client = clients()["Connect, JSON"]!;
   const ids = [newId(), newId(), newId()];
@@ -158,6 +210,7 @@ test("the statuses and the commands of the messages are those of an order's life
     values.slice(1).map(({ name }) => name.slice(prefix.length).toLowerCase().replaceAll("_", "-"));
   expect(names(OrderStatusSchema.values, "ORDER_STATUS_").sort()).toEqual([...seenStatuses].sort());
   expect(names(OrderCommandSchema.values, "ORDER_COMMAND_").sort()).toEqual([...commandNames].sort());
+  expect(names(OrderWorkerSchema.values, "ORDER_WORKER_").sort()).toEqual([...orderWorkers].sort());
 });
 
 test("an order that a client of the event store recorded in the Go system's shape is shown with its items", async () => {

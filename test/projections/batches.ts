@@ -140,3 +140,11 @@ export function created(order: TestOrder, more: { day?: number; currency?: strin
 export function happened(id: string, type: string): PartialEvent {
   return { stream: `order-${id}`, type, data: Buffer.from(JSON.stringify({ order_id: id })) };
 }
+
+/** A worker's step that is parked, or what a person decides of it. */
+export function stepped(id: string, type: string, worker: string, reason = "no answer"): PartialEvent {
+  const errors = [`OrderError: ${reason}`, 'the cause, "quoted"'];
+  const about = { event: `e-${id}`, type: "order.created", reason, errors, attempts: 3, deliveries: 10 };
+  const data = { order_id: id, worker, ...about, traceparent: "00-1-2-01" };
+  return { stream: `order-${id}`, type, data: Buffer.from(JSON.stringify(data)) };
+}

@@ -1,6 +1,6 @@
-import { created, happened, type MemoryLog } from "./batches.ts";
+import { created, happened, type MemoryLog, stepped } from "./batches.ts";
 
-/** So many orders, of five customers and nine days, created, paid and a third of them approved. */
+/** So many orders, of five customers and nine days, created, paid and a third approved; of a fifth a step is parked. */
 export function fillOrders(log: MemoryLog, orders: number, first = 0): MemoryLog {
   const ids = Array.from({ length: orders }, (_, at) => `${first + at}`);
   const all = (type: string) => ids.map((id) => happened(id, type));
@@ -11,6 +11,15 @@ export function fillOrders(log: MemoryLog, orders: number, first = 0): MemoryLog
   log.addAll(all("order.payment-debited"), 7);
   log.addAll(
     all("order.approved").filter((_, at) => at % 3 === 0),
+    7,
+  );
+  const fifth = ids.filter((_, at) => at % 5 === 0);
+  log.addAll(
+    fifth.map((id) => stepped(id, "order.step-parked", "saga")),
+    7,
+  );
+  log.addAll(
+    fifth.filter((_, at) => at % 2 === 0).map((id) => stepped(id, "order.step-replayed", "saga")),
     7,
   );
   return log;

@@ -48,7 +48,25 @@ export function expectedRows(log: MemoryLog): Record<string, string[]> {
     order_items: items.sort(),
     customers: lines(customers),
     daily_revenue: lines(days),
+    parked: parkedSteps(log),
   };
+}
+
+/** One that waits of each worker of each order: the last that was parked, unless somebody decided after it. */
+function parkedSteps(log: MemoryLog): string[] {
+  const waiting = new Map<string, string>();
+  for (const { batch } of log.batches) {
+    for (const { stream, type, data, revision } of batch.events) {
+      if (!type.startsWith("order.step-")) continue;
+      const step = JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>;
+      if (!["payment", "review", "saga"].includes(String(step.worker))) continue;
+      const place = `${stream.slice("order-".length)}/${step.worker}`;
+      const about = [step.event, step.type, step.reason, JSON.stringify(step.errors), step.attempts, step.deliveries];
+      if (type === "order.step-parked") waiting.set(place, [...about, step.traceparent, revision].join("/"));
+      else waiting.delete(place);
+    }
+  }
+  return [...waiting].map(([place, about]) => `${place}/${about}`).sort();
 }
 
 const views: Readonly<Record<string, (row: Row) => readonly unknown[]>> = {
@@ -56,13 +74,17 @@ const views: Readonly<Record<string, (row: Row) => readonly unknown[]>> = {
   order_items: (row) => [row.order_id, row.line, row.product_code, row.name, pennies(row.unit_price), row.quantity],
   customers: (row) => [row.customer_id, row.currency, row.status, row.orders, pennies(row.amount)],
   daily_revenue: (row) => [row.day, row.currency, row.orders, pennies(row.ordered), row.earning, pennies(row.revenue)],
+  parked: (row) => [
+    ...[row.order_id, row.worker, row.event, row.type, row.reason, row.errors, row.attempts, row.deliveries],
+    ...[row.traceparent, row.revision],
+  ],
 };
 
 /** What a tenant's people see in the views of the read models. */
 export async function shownRows(db: Database, tenant: string): Promise<Record<string, string[]>> {
   const shown: Record<string, string[]> = {};
   for (const [view, line] of Object.entries(views)) {
-    const own = ["customers", "daily_revenue"].includes(view);
+    const own = ["customers", "daily_revenue", "parked"].includes(view);
     const day = view === "daily_revenue" ? "v.*, v.day::text as day" : "v.*";
     const rows = await db.query(
       own

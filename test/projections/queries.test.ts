@@ -6,7 +6,7 @@ import { limits } from "../../projections/limits.ts";
 import { createOrderQueries, type OrderFilter } from "../../projections/queries.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { parsePosition } from "../../store/position.ts";
-import { created, createMemoryLog, happened, startUs } from "./batches.ts";
+import { created, createMemoryLog, happened, startUs, stepped } from "./batches.ts";
 import { caughtUp, projectAll, run } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
 
@@ -222,3 +222,50 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   );
   return error instanceof ProjectionError ? error.code : `no ProjectionError: ${error}`;
 }
+
+test("parked steps are paged newest first, by worker and by home; what is decided is not among them", async () => {
+  const at = (day: number) => ({ recordedUs: startUs + day * 86_400_000_000 });
+  const expected: string[] = [];
+  for (const home of ["eu-west", "us-east"]) {
+    const log = createMemoryLog({ tenant: "parking", home });
+    for (let order = 0; order < 12; order += 1) {
+      const worker = order % 3 === 0 ? "saga" : "payment";
+      // Times and orders meet on purpose.
+      const place = at(Math.floor(order / 4));
+      log.add((order % 6) % 4, [{ ...stepped(`${order % 6}`, "order.step-parked", worker), ...place }]);
+    }
+    log.add(0, [stepped("0", "order.step-dropped", "saga"), stepped("9", "order.step-replayed", "saga")]);
+    await projectAll(db, log, "parked");
+    for (const order of [1, 2, 3, 4, 5]) expected.push(`${home}/${order}/${order % 3 === 0 ? "saga" : "payment"}`);
+  }
+  const queries = createOrderQueries(db, "parking");
+  const all = async (filter: Omit<Parameters<typeof queries.parked>[0], "cursor">) => {
+    const seen: string[] = [];
+    const order: string[] = [];
+    for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+      const page = await queries.parked({ ...filter, cursor });
+      expect(page.steps.length).toBeLessThanOrEqual(filter.limit);
+      seen.push(...page.steps.map(({ home, order_id, worker }) => `${home}/${order_id}/${worker}`));
+      order.push(...page.steps.map(({ parked_at }) => parked_at));
+      cursor = page.cursor;
+    }
+    expect(order).toEqual(order.toSorted().toReversed());
+    return seen;
+  };
+  const whole = await all({ limit: 100 });
+  expect(whole.toSorted()).toEqual(expected.toSorted());
+  for (const limit of [1, 3, 7]) expect(await all({ limit })).toEqual(whole);
+  for (const limit of [1, 3]) {
+    expect(await all({ limit, worker: "saga" })).toEqual(whole.filter((place) => place.endsWith("/saga")));
+    expect(await all({ limit, region: "eu-west" })).toEqual(whole.filter((place) => place.startsWith("eu-west/")));
+  }
+  expect(await all({ limit: 3, worker: "review" })).toEqual([]);
+  const [step] = (await queries.parked({ limit: 1 })).steps;
+  expect(step).toMatchObject({
+    ...{ type: "order.created", reason: "no answer", attempts: 3, deliveries: 10, traceparent: "00-1-2-01" },
+    ...{ errors: ["OrderError: no answer", 'the cause, "quoted"'], parked_at: "2025-11-23T15:46:40.000000Z" },
+  });
+  expect(await codeOf(queries.parked({ limit: 1, cursor: "AAAAAAAAAAAAAAAAAAAAAAAA" }))).toBe("cursor");
+  const orders = (await createOrderQueries(db, "paging").list({ limit: 1 })).cursor!;
+  expect(await codeOf(queries.parked({ limit: 1, cursor: orders }))).toBe("cursor");
+});

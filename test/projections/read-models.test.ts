@@ -6,7 +6,7 @@ import { type Database, openDatabase } from "../../projections/database.ts";
 import { createLogNumbers, openCheckpoints } from "../../projections/logs.ts";
 import { createModelWriter } from "../../projections/model-writer.ts";
 import { readModels } from "../../projections/models/read-models.ts";
-import { created, createMemoryLog, happened, type MemoryLog, type PartialEvent } from "./batches.ts";
+import { created, createMemoryLog, happened, type MemoryLog, type PartialEvent, stepped } from "./batches.ts";
 import { expectedRows, shownRows } from "./model-oracle.ts";
 import { context, projectAll } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -29,7 +29,13 @@ const types = [
   "order.payment-voided",
   "order.approved",
   "order.rejected",
+  "order.step-parked",
+  "order.step-parked",
+  "order.step-replayed",
+  "order.step-dropped",
 ];
+/** The last is no worker that we know: what is recorded of it counts for nothing. */
+const workers = ["payment", "saga", "stranger"];
 
 /** Which order, which event (the first of an order creates it), how much, and whether a batch, or a write, ends here. */
 const step = fc.record({
@@ -55,13 +61,18 @@ function logOf(steps: readonly { order: number; type: number; pennies: number; b
     const id = `${order}`;
     const about = { id, customer: `c${order % 3}`, amount: (pennies / 100).toFixed(2) };
     const shard = order % 2;
-    const event = seen.has(order) ? happened(id, types[type]!) : created(about, { day: 1 + (order % 4) });
+    const event = seen.has(order) ? later(id, types[type]!, pennies) : created(about, { day: 1 + (order % 4) });
     seen.add(order);
     open[shard]!.push(event);
     if (batchEnds) log.add(shard, open[shard]!.splice(0));
   }
   for (const [shard, events] of open.entries()) if (events.length > 0) log.add(shard, events);
   return log;
+}
+
+function later(id: string, type: string, pennies: number): PartialEvent {
+  if (!type.startsWith("order.step-")) return happened(id, type);
+  return stepped(id, type, workers[pennies % workers.length]!, `no answer ${pennies}`);
 }
 
 /** As a projector does it, but cut at will, with writes that come twice and answers that are lost. */
@@ -151,4 +162,36 @@ test("lines of the Go system's shape are lines too, and what is no line is left 
     "select i.order_id, i.line, i.product_code, i.unit_price::text as unit_price, i.quantity from order_items i join logs l on l.log = i.log where l.tenant = 'lines'",
   );
   expect(rows).toEqual([{ order_id: "0", line: 1, product_code: "A", unit_price: "2.55", quantity: "2" }]);
+});
+
+test("of a step what a stranger recorded in any shape is shown as far as it is text, and holds up nothing", async () => {
+  const log = createMemoryLog({ tenant: "odd-steps", shards: 1 });
+  const odd: Record<string, unknown>[] = [
+    { worker: "payment", errors: "none", attempts: "3", deliveries: -1, reason: { a: 1 }, event: 7 },
+    {
+      worker: "review",
+      errors: [1, null, "\0a", "\ud800"],
+      attempts: 1e300,
+      deliveries: 2.5,
+      reason: "x".repeat(9_000),
+    },
+    { worker: ["saga"] },
+    { worker: "toString" },
+    {},
+  ];
+  for (const data of odd) {
+    log.add(0, [{ stream: "order-odd", type: "order.step-parked", data: Buffer.from(JSON.stringify(data)) }]);
+  }
+  for (const data of ["{", "[]", "null", '{"worker":'.repeat(5_000)]) {
+    log.add(0, [{ stream: "order-odd", type: "order.step-parked", data: Buffer.from(data) }]);
+  }
+  log.add(0, [{ ...stepped("odd", "order.step-parked", "saga"), stream: "cart-odd" }]);
+  await projectAll(db, log, "parked");
+  const rows = await db.query(
+    "select worker, event, length(reason) as length, errors, attempts, deliveries from parked where tenant = 'odd-steps' order by worker",
+  );
+  expect(rows).toEqual([
+    { worker: "payment", event: "", length: 0, errors: "[]", attempts: 0, deliveries: 0 },
+    { worker: "review", event: "", length: 1_000, errors: '["","","\\u0000a","\ufffd"]', attempts: 0, deliveries: 0 },
+  ]);
 });

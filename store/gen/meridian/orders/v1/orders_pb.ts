@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/orders/v1/orders.proto.
  */
 export const file_meridian_orders_v1_orders: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXJpZGlhbi9vcmRlcnMvdjEvb3JkZXJzLnByb3RvEhJtZXJpZGlhbi5vcmRlcnMudjEiWgoSQ3JlYXRlT3JkZXJSZXF1ZXN0EisKBW9yZGVyGAEgASgLMhwubWVyaWRpYW4ub3JkZXJzLnYxLk5ld09yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCSLNAQoITmV3T3JkZXISEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSFQoNcmVzdGF1cmFudF9pZBgDIAEoCRIPCgdjb3VudHJ5GAQgASgJEg4KBnJlZ2lvbhgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhAKCGN1cnJlbmN5GAcgASgJEiwKBWl0ZW1zGAggAygLMh0ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVySXRlbRIOCgZhbW91bnQYCSABKAkiVQoJT3JkZXJJdGVtEhQKDHByb2R1Y3RfY29kZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnVuaXRfcHJpY2UYAyABKAkSEAoIcXVhbnRpdHkYBCABKA0inwEKE0NyZWF0ZU9yZGVyUmVzcG9uc2USEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEg4KBmFtb3VudBgDIAEoCRIQCghjdXJyZW5jeRgEIAEoCRIOCgZzdHJlYW0YBSABKAkSEAoIcmV2aXNpb24YBiABKAQSEAoIcG9zaXRpb24YByABKAkSEAoIcmVwZWF0ZWQYCCABKAgiSQoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIUCgxtaW5fcG9zaXRpb24YAyADKAkiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlciKmAQoRTGlzdE9yZGVyc1JlcXVlc3QSEwoLY3VzdG9tZXJfaWQYASABKAkSLwoGc3RhdHVzGAIgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEg4KBnJlZ2lvbhgDIAEoCRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIUCgxtaW5fcG9zaXRpb24YBiADKAkiWAoSTGlzdE9yZGVyc1Jlc3BvbnNlEikKBm9yZGVycxgBIAMoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkimAMKBU9yZGVyEhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIvCgZzdGF0dXMYAyABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGF0dXMSEwoLY3VzdG9tZXJfaWQYBCABKAkSFQoNcmVzdGF1cmFudF9pZBgFIAEoCRIPCgdjb3VudHJ5GAYgASgJEg4KBmFtb3VudBgHIAEoCRIQCghjdXJyZW5jeRgIIAEoCRIsCgVpdGVtcxgJIAMoCzIdLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckl0ZW0SKwoHY3JlYXRlZBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdXBkYXRlZBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDCABKAQSEAoIcG9zaXRpb24YDSABKAkSMQoHYWxsb3dlZBgOIAMoDjIgLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckNvbW1hbmQioQEKEkNhbmNlbE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAkSDgoGcmVhc29uGAYgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJZChNDYW5jZWxPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgi0QEKElJldmlld09yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLgoIZGVjaXNpb24YBSABKA4yHC5tZXJpZGlhbi5vcmRlcnMudjEuRGVjaXNpb24SCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJZChNSZXZpZXdPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgisgEKEFNoaXBPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAMgASgESACIAQESFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEgoKAmJ5GAUgASgJEg8KB2NhcnJpZXIYBiABKAkSEAoIdHJhY2tpbmcYByABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlcKEVNoaXBPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgikgEKE0RlbGl2ZXJPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAMgASgESACIAQESFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEgoKAmJ5GAUgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJaChREZWxpdmVyT3JkZXJSZXNwb25zZRIwCgVvcmRlchgBIAEoCzIhLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlclN0YW5kaW5nEhAKCHJlcGVhdGVkGAIgASgIIrkBCg1PcmRlclN0YW5kaW5nEhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIvCgZzdGF0dXMYAyABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGF0dXMSEAoIcmV2aXNpb24YBCABKAQSEAoIcG9zaXRpb24YBSABKAkSMQoHYWxsb3dlZBgGIAMoDjIgLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckNvbW1hbmQqtwIKC09yZGVyU3RhdHVzEhwKGE9SREVSX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFU9SREVSX1NUQVRVU19SRUNFSVZFRBABEhUKEU9SREVSX1NUQVRVU19QQUlEEAISGgoWT1JERVJfU1RBVFVTX0lOX1JFVklFVxADEhkKFU9SREVSX1NUQVRVU19BUFBST1ZFRBAEEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAUSGgoWT1JERVJfU1RBVFVTX0RFTElWRVJFRBAGEhgKFE9SREVSX1NUQVRVU19WT0lESU5HEAcSGgoWT1JERVJfU1RBVFVTX1JFRlVORElORxAIEhkKFU9SREVSX1NUQVRVU19SRUpFQ1RFRBAJEhoKFk9SREVSX1NUQVRVU19DQU5DRUxMRUQQCiqvAQoMT3JkZXJDb21tYW5kEh0KGU9SREVSX0NPTU1BTkRfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9DT01NQU5EX0NBTkNFTBABEhkKFU9SREVSX0NPTU1BTkRfQVBQUk9WRRACEhgKFE9SREVSX0NPTU1BTkRfUkVKRUNUEAMSFgoST1JERVJfQ09NTUFORF9TSElQEAQSGQoVT1JERVJfQ09NTUFORF9ERUxJVkVSEAUqTwoIRGVjaXNpb24SGAoUREVDSVNJT05fVU5TUEVDSUZJRUQQABIUChBERUNJU0lPTl9BUFBST1ZFEAESEwoPREVDSVNJT05fUkVKRUNUEAIyowUKBk9yZGVycxJeCgtDcmVhdGVPcmRlchImLm1lcmlkaWFuLm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJy5tZXJpZGlhbi5vcmRlcnMudjEuQ3JlYXRlT3JkZXJSZXNwb25zZRJaCghHZXRPcmRlchIjLm1lcmlkaWFuLm9yZGVycy52MS5HZXRPcmRlclJlcXVlc3QaJC5tZXJpZGlhbi5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBEmAKCkxpc3RPcmRlcnMSJS5tZXJpZGlhbi5vcmRlcnMudjEuTGlzdE9yZGVyc1JlcXVlc3QaJi5tZXJpZGlhbi5vcmRlcnMudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgESXgoLQ2FuY2VsT3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVzcG9uc2USXgoLUmV2aWV3T3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuUmV2aWV3T3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLlJldmlld09yZGVyUmVzcG9uc2USWAoJU2hpcE9yZGVyEiQubWVyaWRpYW4ub3JkZXJzLnYxLlNoaXBPcmRlclJlcXVlc3QaJS5tZXJpZGlhbi5vcmRlcnMudjEuU2hpcE9yZGVyUmVzcG9uc2USYQoMRGVsaXZlck9yZGVyEicubWVyaWRpYW4ub3JkZXJzLnYxLkRlbGl2ZXJPcmRlclJlcXVlc3QaKC5tZXJpZGlhbi5vcmRlcnMudjEuRGVsaXZlck9yZGVyUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9tZXJpZGlhbi9vcmRlcnMvdjEvb3JkZXJzLnByb3RvEhJtZXJpZGlhbi5vcmRlcnMudjEiWgoSQ3JlYXRlT3JkZXJSZXF1ZXN0EisKBW9yZGVyGAEgASgLMhwubWVyaWRpYW4ub3JkZXJzLnYxLk5ld09yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCSLNAQoITmV3T3JkZXISEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSFQoNcmVzdGF1cmFudF9pZBgDIAEoCRIPCgdjb3VudHJ5GAQgASgJEg4KBnJlZ2lvbhgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhAKCGN1cnJlbmN5GAcgASgJEiwKBWl0ZW1zGAggAygLMh0ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVySXRlbRIOCgZhbW91bnQYCSABKAkiVQoJT3JkZXJJdGVtEhQKDHByb2R1Y3RfY29kZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnVuaXRfcHJpY2UYAyABKAkSEAoIcXVhbnRpdHkYBCABKA0inwEKE0NyZWF0ZU9yZGVyUmVzcG9uc2USEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEg4KBmFtb3VudBgDIAEoCRIQCghjdXJyZW5jeRgEIAEoCRIOCgZzdHJlYW0YBSABKAkSEAoIcmV2aXNpb24YBiABKAQSEAoIcG9zaXRpb24YByABKAkSEAoIcmVwZWF0ZWQYCCABKAgiSQoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIUCgxtaW5fcG9zaXRpb24YAyADKAkiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlciKmAQoRTGlzdE9yZGVyc1JlcXVlc3QSEwoLY3VzdG9tZXJfaWQYASABKAkSLwoGc3RhdHVzGAIgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEg4KBnJlZ2lvbhgDIAEoCRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIUCgxtaW5fcG9zaXRpb24YBiADKAkiWAoSTGlzdE9yZGVyc1Jlc3BvbnNlEikKBm9yZGVycxgBIAMoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkimAMKBU9yZGVyEhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIvCgZzdGF0dXMYAyABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGF0dXMSEwoLY3VzdG9tZXJfaWQYBCABKAkSFQoNcmVzdGF1cmFudF9pZBgFIAEoCRIPCgdjb3VudHJ5GAYgASgJEg4KBmFtb3VudBgHIAEoCRIQCghjdXJyZW5jeRgIIAEoCRIsCgVpdGVtcxgJIAMoCzIdLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckl0ZW0SKwoHY3JlYXRlZBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdXBkYXRlZBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDCABKAQSEAoIcG9zaXRpb24YDSABKAkSMQoHYWxsb3dlZBgOIAMoDjIgLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckNvbW1hbmQioQEKEkNhbmNlbE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAkSDgoGcmVhc29uGAYgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJZChNDYW5jZWxPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgi0QEKElJldmlld09yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLgoIZGVjaXNpb24YBSABKA4yHC5tZXJpZGlhbi5vcmRlcnMudjEuRGVjaXNpb24SCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJZChNSZXZpZXdPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgisgEKEFNoaXBPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAMgASgESACIAQESFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEgoKAmJ5GAUgASgJEg8KB2NhcnJpZXIYBiABKAkSEAoIdHJhY2tpbmcYByABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlcKEVNoaXBPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgikgEKE0RlbGl2ZXJPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAMgASgESACIAQESFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEgoKAmJ5GAUgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJaChREZWxpdmVyT3JkZXJSZXNwb25zZRIwCgVvcmRlchgBIAEoCzIhLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlclN0YW5kaW5nEhAKCHJlcGVhdGVkGAIgASgIIoABChZMaXN0UGFya2VkU3RlcHNSZXF1ZXN0Ei8KBndvcmtlchgBIAEoDjIfLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlcldvcmtlchIOCgZyZWdpb24YAiABKAkSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkiYQoXTGlzdFBhcmtlZFN0ZXBzUmVzcG9uc2USLQoFc3RlcHMYASADKAsyHi5tZXJpZGlhbi5vcmRlcnMudjEuUGFya2VkU3RlcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilQIKClBhcmtlZFN0ZXASEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEi8KBndvcmtlchgDIAEoDjIfLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlcldvcmtlchINCgVldmVudBgEIAEoCRIMCgR0eXBlGAUgASgJEg4KBnJlYXNvbhgGIAEoCRIOCgZlcnJvcnMYByADKAkSEAoIYXR0ZW1wdHMYCCABKA0SEgoKZGVsaXZlcmllcxgJIAEoDRITCgt0cmFjZXBhcmVudBgKIAEoCRIqCgZwYXJrZWQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGAwgASgEItEBChFSZXBsYXlTdGVwUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoGd29ya2VyGAUgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEgoKAmJ5GAYgASgJEg4KBnJlYXNvbhgHIAEoCUIUChJfZXhwZWN0ZWRfcmV2aXNpb24iWAoSUmVwbGF5U3RlcFJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgizwEKD0Ryb3BTdGVwUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoGd29ya2VyGAUgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEgoKAmJ5GAYgASgJEg4KBnJlYXNvbhgHIAEoCUIUChJfZXhwZWN0ZWRfcmV2aXNpb24iVgoQRHJvcFN0ZXBSZXNwb25zZRIwCgVvcmRlchgBIAEoCzIhLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlclN0YW5kaW5nEhAKCHJlcGVhdGVkGAIgASgIIrkBCg1PcmRlclN0YW5kaW5nEhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIvCgZzdGF0dXMYAyABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGF0dXMSEAoIcmV2aXNpb24YBCABKAQSEAoIcG9zaXRpb24YBSABKAkSMQoHYWxsb3dlZBgGIAMoDjIgLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlckNvbW1hbmQqtwIKC09yZGVyU3RhdHVzEhwKGE9SREVSX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFU9SREVSX1NUQVRVU19SRUNFSVZFRBABEhUKEU9SREVSX1NUQVRVU19QQUlEEAISGgoWT1JERVJfU1RBVFVTX0lOX1JFVklFVxADEhkKFU9SREVSX1NUQVRVU19BUFBST1ZFRBAEEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAUSGgoWT1JERVJfU1RBVFVTX0RFTElWRVJFRBAGEhgKFE9SREVSX1NUQVRVU19WT0lESU5HEAcSGgoWT1JERVJfU1RBVFVTX1JFRlVORElORxAIEhkKFU9SREVSX1NUQVRVU19SRUpFQ1RFRBAJEhoKFk9SREVSX1NUQVRVU19DQU5DRUxMRUQQCiqvAQoMT3JkZXJDb21tYW5kEh0KGU9SREVSX0NPTU1BTkRfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9DT01NQU5EX0NBTkNFTBABEhkKFU9SREVSX0NPTU1BTkRfQVBQUk9WRRACEhgKFE9SREVSX0NPTU1BTkRfUkVKRUNUEAMSFgoST1JERVJfQ09NTUFORF9TSElQEAQSGQoVT1JERVJfQ09NTUFORF9ERUxJVkVSEAUqdQoLT3JkZXJXb3JrZXISHAoYT1JERVJfV09SS0VSX1VOU1BFQ0lGSUVEEAASGAoUT1JERVJfV09SS0VSX1BBWU1FTlQQARIXChNPUkRFUl9XT1JLRVJfUkVWSUVXEAISFQoRT1JERVJfV09SS0VSX1NBR0EQAypPCghEZWNpc2lvbhIYChRERUNJU0lPTl9VTlNQRUNJRklFRBAAEhQKEERFQ0lTSU9OX0FQUFJPVkUQARITCg9ERUNJU0lPTl9SRUpFQ1QQAjLIBwoGT3JkZXJzEl4KC0NyZWF0ZU9yZGVyEiYubWVyaWRpYW4ub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBonLm1lcmlkaWFuLm9yZGVycy52MS5DcmVhdGVPcmRlclJlc3BvbnNlEloKCEdldE9yZGVyEiMubWVyaWRpYW4ub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBokLm1lcmlkaWFuLm9yZGVycy52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESYAoKTGlzdE9yZGVycxIlLm1lcmlkaWFuLm9yZGVycy52MS5MaXN0T3JkZXJzUmVxdWVzdBomLm1lcmlkaWFuLm9yZGVycy52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJeCgtDYW5jZWxPcmRlchImLm1lcmlkaWFuLm9yZGVycy52MS5DYW5jZWxPcmRlclJlcXVlc3QaJy5tZXJpZGlhbi5vcmRlcnMudjEuQ2FuY2VsT3JkZXJSZXNwb25zZRJeCgtSZXZpZXdPcmRlchImLm1lcmlkaWFuLm9yZGVycy52MS5SZXZpZXdPcmRlclJlcXVlc3QaJy5tZXJpZGlhbi5vcmRlcnMudjEuUmV2aWV3T3JkZXJSZXNwb25zZRJYCglTaGlwT3JkZXISJC5tZXJpZGlhbi5vcmRlcnMudjEuU2hpcE9yZGVyUmVxdWVzdBolLm1lcmlkaWFuLm9yZGVycy52MS5TaGlwT3JkZXJSZXNwb25zZRJhCgxEZWxpdmVyT3JkZXISJy5tZXJpZGlhbi5vcmRlcnMudjEuRGVsaXZlck9yZGVyUmVxdWVzdBooLm1lcmlkaWFuLm9yZGVycy52MS5EZWxpdmVyT3JkZXJSZXNwb25zZRJvCg9MaXN0UGFya2VkU3RlcHMSKi5tZXJpZGlhbi5vcmRlcnMudjEuTGlzdFBhcmtlZFN0ZXBzUmVxdWVzdBorLm1lcmlkaWFuLm9yZGVycy52MS5MaXN0UGFya2VkU3RlcHNSZXNwb25zZSIDkAIBElsKClJlcGxheVN0ZXASJS5tZXJpZGlhbi5vcmRlcnMudjEuUmVwbGF5U3RlcFJlcXVlc3QaJi5tZXJpZGlhbi5vcmRlcnMudjEuUmVwbGF5U3RlcFJlc3BvbnNlElUKCERyb3BTdGVwEiMubWVyaWRpYW4ub3JkZXJzLnYxLkRyb3BTdGVwUmVxdWVzdBokLm1lcmlkaWFuLm9yZGVycy52MS5Ecm9wU3RlcFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message meridian.orders.v1.CreateOrderRequest
@@ -715,6 +715,302 @@ export const DeliverOrderResponseSchema: GenMessage<DeliverOrderResponse> = /*@_
   messageDesc(file_meridian_orders_v1_orders, 16);
 
 /**
+ * @generated from message meridian.orders.v1.ListParkedStepsRequest
+ */
+export type ListParkedStepsRequest = Message<"meridian.orders.v1.ListParkedStepsRequest"> & {
+  /**
+   * UNSPECIFIED: any.
+   *
+   * @generated from field: meridian.orders.v1.OrderWorker worker = 1;
+   */
+  worker: OrderWorker;
+
+  /**
+   * The home region. Empty: all.
+   *
+   * @generated from field: string region = 2;
+   */
+  region: string;
+
+  /**
+   * 1 to 200. 0: 50.
+   *
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * Of the page before.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message meridian.orders.v1.ListParkedStepsRequest.
+ * Use `create(ListParkedStepsRequestSchema)` to create a new message.
+ */
+export const ListParkedStepsRequestSchema: GenMessage<ListParkedStepsRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 17);
+
+/**
+ * @generated from message meridian.orders.v1.ListParkedStepsResponse
+ */
+export type ListParkedStepsResponse = Message<"meridian.orders.v1.ListParkedStepsResponse"> & {
+  /**
+   * @generated from field: repeated meridian.orders.v1.ParkedStep steps = 1;
+   */
+  steps: ParkedStep[];
+
+  /**
+   * Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message meridian.orders.v1.ListParkedStepsResponse.
+ * Use `create(ListParkedStepsResponseSchema)` to create a new message.
+ */
+export const ListParkedStepsResponseSchema: GenMessage<ListParkedStepsResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 18);
+
+/**
+ * A worker's step that could not be done.
+ *
+ * @generated from message meridian.orders.v1.ParkedStep
+ */
+export type ParkedStep = Message<"meridian.orders.v1.ParkedStep"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The home region.
+   *
+   * @generated from field: string region = 2;
+   */
+  region: string;
+
+  /**
+   * @generated from field: meridian.orders.v1.OrderWorker worker = 3;
+   */
+  worker: OrderWorker;
+
+  /**
+   * Id and type of the event that the step answers.
+   *
+   * @generated from field: string event = 4;
+   */
+  event: string;
+
+  /**
+   * @generated from field: string type = 5;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * The error and what caused it, outermost first.
+   *
+   * @generated from field: repeated string errors = 7;
+   */
+  errors: string[];
+
+  /**
+   * Tries in the last delivery.
+   *
+   * @generated from field: uint32 attempts = 8;
+   */
+  attempts: number;
+
+  /**
+   * @generated from field: uint32 deliveries = 9;
+   */
+  deliveries: number;
+
+  /**
+   * @generated from field: string traceparent = 10;
+   */
+  traceparent: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp parked = 11;
+   */
+  parked?: Timestamp | undefined;
+
+  /**
+   * Of the event that parked it.
+   *
+   * @generated from field: uint64 revision = 12;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message meridian.orders.v1.ParkedStep.
+ * Use `create(ParkedStepSchema)` to create a new message.
+ */
+export const ParkedStepSchema: GenMessage<ParkedStep> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 19);
+
+/**
+ * @generated from message meridian.orders.v1.ReplayStepRequest
+ */
+export type ReplayStepRequest = Message<"meridian.orders.v1.ReplayStepRequest"> & {
+  /**
+   * The first four as in CancelOrderRequest.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: string region = 2;
+   */
+  region: string;
+
+  /**
+   * @generated from field: optional uint64 expected_revision = 3;
+   */
+  expectedRevision?: bigint | undefined;
+
+  /**
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from field: meridian.orders.v1.OrderWorker worker = 5;
+   */
+  worker: OrderWorker;
+
+  /**
+   * Who decides. Empty: the token's name.
+   *
+   * @generated from field: string by = 6;
+   */
+  by: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message meridian.orders.v1.ReplayStepRequest.
+ * Use `create(ReplayStepRequestSchema)` to create a new message.
+ */
+export const ReplayStepRequestSchema: GenMessage<ReplayStepRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 20);
+
+/**
+ * @generated from message meridian.orders.v1.ReplayStepResponse
+ */
+export type ReplayStepResponse = Message<"meridian.orders.v1.ReplayStepResponse"> & {
+  /**
+   * @generated from field: meridian.orders.v1.OrderStanding order = 1;
+   */
+  order?: OrderStanding | undefined;
+
+  /**
+   * It was decided before, with the same idempotency_key.
+   *
+   * @generated from field: bool repeated = 2;
+   */
+  repeated: boolean;
+};
+
+/**
+ * Describes the message meridian.orders.v1.ReplayStepResponse.
+ * Use `create(ReplayStepResponseSchema)` to create a new message.
+ */
+export const ReplayStepResponseSchema: GenMessage<ReplayStepResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 21);
+
+/**
+ * @generated from message meridian.orders.v1.DropStepRequest
+ */
+export type DropStepRequest = Message<"meridian.orders.v1.DropStepRequest"> & {
+  /**
+   * As in ReplayStepRequest.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: string region = 2;
+   */
+  region: string;
+
+  /**
+   * @generated from field: optional uint64 expected_revision = 3;
+   */
+  expectedRevision?: bigint | undefined;
+
+  /**
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from field: meridian.orders.v1.OrderWorker worker = 5;
+   */
+  worker: OrderWorker;
+
+  /**
+   * @generated from field: string by = 6;
+   */
+  by: string;
+
+  /**
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message meridian.orders.v1.DropStepRequest.
+ * Use `create(DropStepRequestSchema)` to create a new message.
+ */
+export const DropStepRequestSchema: GenMessage<DropStepRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 22);
+
+/**
+ * @generated from message meridian.orders.v1.DropStepResponse
+ */
+export type DropStepResponse = Message<"meridian.orders.v1.DropStepResponse"> & {
+  /**
+   * @generated from field: meridian.orders.v1.OrderStanding order = 1;
+   */
+  order?: OrderStanding | undefined;
+
+  /**
+   * @generated from field: bool repeated = 2;
+   */
+  repeated: boolean;
+};
+
+/**
+ * Describes the message meridian.orders.v1.DropStepResponse.
+ * Use `create(DropStepResponseSchema)` to create a new message.
+ */
+export const DropStepResponseSchema: GenMessage<DropStepResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 23);
+
+/**
  * How an order stands: what a command answers, and an error detail of one that was refused.
  *
  * @generated from message meridian.orders.v1.OrderStanding
@@ -764,7 +1060,7 @@ export type OrderStanding = Message<"meridian.orders.v1.OrderStanding"> & {
  * Use `create(OrderStandingSchema)` to create a new message.
  */
 export const OrderStandingSchema: GenMessage<OrderStanding> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 17);
+  messageDesc(file_meridian_orders_v1_orders, 24);
 
 /**
  * @generated from enum meridian.orders.v1.OrderStatus
@@ -900,6 +1196,39 @@ export const OrderCommandSchema: GenEnum<OrderCommand> = /*@__PURE__*/
   enumDesc(file_meridian_orders_v1_orders, 1);
 
 /**
+ * Who acts on an order by itself.
+ *
+ * @generated from enum meridian.orders.v1.OrderWorker
+ */
+export enum OrderWorker {
+  /**
+   * @generated from enum value: ORDER_WORKER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: ORDER_WORKER_PAYMENT = 1;
+   */
+  PAYMENT = 1,
+
+  /**
+   * @generated from enum value: ORDER_WORKER_REVIEW = 2;
+   */
+  REVIEW = 2,
+
+  /**
+   * @generated from enum value: ORDER_WORKER_SAGA = 3;
+   */
+  SAGA = 3,
+}
+
+/**
+ * Describes the enum meridian.orders.v1.OrderWorker.
+ */
+export const OrderWorkerSchema: GenEnum<OrderWorker> = /*@__PURE__*/
+  enumDesc(file_meridian_orders_v1_orders, 2);
+
+/**
  * @generated from enum meridian.orders.v1.Decision
  */
 export enum Decision {
@@ -925,7 +1254,7 @@ export enum Decision {
  * Describes the enum meridian.orders.v1.Decision.
  */
 export const DecisionSchema: GenEnum<Decision> = /*@__PURE__*/
-  enumDesc(file_meridian_orders_v1_orders, 2);
+  enumDesc(file_meridian_orders_v1_orders, 3);
 
 /**
  * @generated from service meridian.orders.v1.Orders
@@ -1008,6 +1337,39 @@ export const Orders: GenService<{
     methodKind: "unary";
     input: typeof DeliverOrderRequestSchema;
     output: typeof DeliverOrderResponseSchema;
+  },
+  /**
+   * Steps of workers that could not be done and wait for a person, newest first, as this region's read model has them: a
+   * moment behind.
+   *
+   * @generated from rpc meridian.orders.v1.Orders.ListParkedSteps
+   */
+  listParkedSteps: {
+    methodKind: "unary";
+    input: typeof ListParkedStepsRequestSchema;
+    output: typeof ListParkedStepsResponseSchema;
+  },
+  /**
+   * The worker does its step once more, and all that waits behind it; where it fails again, it is parked again. Answers when
+   * the decision is on disk. FAILED_PRECONDITION: no step of the worker waits; with an idempotency_key a repeat finds what
+   * the first one did.
+   *
+   * @generated from rpc meridian.orders.v1.Orders.ReplayStep
+   */
+  replayStep: {
+    methodKind: "unary";
+    input: typeof ReplayStepRequestSchema;
+    output: typeof ReplayStepResponseSchema;
+  },
+  /**
+   * The step is never done, nor is what waits behind it. Otherwise as ReplayStep.
+   *
+   * @generated from rpc meridian.orders.v1.Orders.DropStep
+   */
+  dropStep: {
+    methodKind: "unary";
+    input: typeof DropStepRequestSchema;
+    output: typeof DropStepResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_orders_v1_orders, 0);
