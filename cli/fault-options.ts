@@ -38,6 +38,28 @@ export function readFaultPlan(words: FaultWords): FaultPlan {
   };
 }
 
+const optionNames = ["seed", "decline", ...faults, "latency", "late-by"];
+
+/**
+ * "decline=5% lost=2%" as the provider's command line: --decline 5% --lost 2%. Throws CliError "usage" for what the
+ * provider would refuse: told here, it is not found in the log of a process that does not come up.
+ */
+export function faultArguments(text: string): string[] {
+  const words: Record<string, string> = {};
+  const given = text.split(/[\s,]+/).filter((word) => word !== "");
+  const pairs = given.map((word) => {
+    const [name = "", ...value] = word.split("=");
+    if (!optionNames.includes(name) || value.join("=") === "") {
+      const rule = `--provider-faults must be words such as decline=5%, of ${optionNames.join(", ")}`;
+      throw new CliError("usage", `${rule}, not "${word}"`);
+    }
+    words[name.replace(/-(.)/, (_, letter: string) => letter.toUpperCase())] = value.join("=");
+    return [`--${name}`, value.join("=")];
+  });
+  readFaultPlan(words);
+  return pairs.flat();
+}
+
 const wordOf = (fault: Fault) => (fault === "error-after" ? "errorAfter" : fault);
 
 function rate(option: string, text: string): number {

@@ -40,6 +40,7 @@ function addDemo(root: Command): void {
     .command("demo")
     .description("three regions on this machine: real orders go in, and every region has them")
     .option("--orders <file>", "orders to post: NDJSON, plain or .gz (default: the 10,000 that come with it)")
+    .option("--no-orders", "post none: start the mesh and leave it running")
     .option("--rate <n>", "orders a second in all (default: as fast as it goes)")
     .option("--exit", "stop after the summary; exit code 0 only if everything held")
     .option("--json", "print the summary as one JSON object on the last line of stdout")
@@ -49,6 +50,7 @@ function addDemo(root: Command): void {
     )
     .option("--ports <base>", "first of about forty ports (default: 4200)")
     .option("--runtime <name>", "run the regions on bun or deno", "bun")
+    .option("--provider-faults <words>", 'what the payment provider does wrong: "decline=5% error=5% lost=2% seed=7"')
     .addHelpText("after", "\nIt starts again whatever dies, so kill -9 anything. Ctrl-C stops all that it started.")
     .action(async (words) => (await import("./commands/demo.ts")).runDemo(words));
 }

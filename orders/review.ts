@@ -13,15 +13,16 @@ export type ReviewRule = {
   | { readonly kind: "codes"; readonly codes: readonly string[] }
 );
 
+/** Refusals first: what cannot stand is not put before a person, however large it is. */
 export const reviewRules: readonly ReviewRule[] = [
   // The two largest lines of the real data were cancelled minutes later: 80,995 and 74,215 pieces.
   { name: "quantity-limit", verdict: "refuse", kind: "quantity", above: 10_000 },
+  // Book-keeping sent as a sale: fees, bank charges, bad debt, discounts, donations. Postage and manual entries may stand.
+  { name: "not-a-sale", verdict: "refuse", kind: "codes", codes: ["AMAZONFEE", "BANK CHARGES", "B", "D", "CRUK"] },
   // Of the real orders one in two hundred: so many a person can look at.
   { name: "amount-limit", verdict: "ask", kind: "amount", currency: "GBP", above: "10000.00" },
   { name: "amount-limit", verdict: "ask", kind: "amount", currency: "EUR", above: "12000.00" },
   { name: "amount-limit", verdict: "ask", kind: "amount", currency: "USD", above: "13000.00" },
-  // Book-keeping sent as a sale: fees, bank charges, bad debt, discounts, donations. Postage and manual entries may stand.
-  { name: "not-a-sale", verdict: "refuse", kind: "codes", codes: ["AMAZONFEE", "BANK CHARGES", "B", "D", "CRUK"] },
 ];
 
 export type Verdict = { readonly kind: "approve" } | { readonly kind: "ask" | "refuse"; readonly reason: string };

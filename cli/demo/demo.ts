@@ -31,7 +31,7 @@ export interface DemoSurroundings {
 /** The whole demo. Resolves with true when everything held; rejects with CliError. Nothing it started is left behind. */
 export async function demo(options: DemoOptions, around: DemoSurroundings): Promise<boolean> {
   const { voice, logger, signal } = around;
-  await checkOrdersFile(options.orders);
+  if (options.orders !== undefined) await checkOrdersFile(options.orders);
   const files = layout(options.dir);
   mkdirSync(files.dir, { recursive: true, mode: 0o700 });
   using _lock = lockFolder(files.dir);
@@ -66,8 +66,15 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   };
   publish();
   supervisor.onChange(publish);
+  if (options.orders === undefined) {
+    voice.line(closingWords(files.dir, publish(), undefined));
+    await untilAborted(signal);
+    await supervisor.stop();
+    return true;
+  }
   await using watch = openWatch(endpoints, logger);
-  const outcome = await runOrders({ options, around, endpoints, watch, supervisor, mesh: prepared.mesh });
+  const { orders: file } = options;
+  const outcome = await runOrders({ options, file, around, endpoints, watch, supervisor, mesh: prepared.mesh });
   if (!options.exit) {
     voice.line(closingWords(files.dir, publish(), outcome.example));
     await using _live = startLive(outcome.look, voice.out);
@@ -84,7 +91,8 @@ async function startRegions(
   options: DemoOptions,
   voice: Voice,
 ): Promise<void> {
-  await supervisor.start([providerProcess(files, `127.0.0.1:${prepared.providerPort}`)]);
+  const admin = `127.0.0.1:${prepared.providerPort}`;
+  await supervisor.start([providerProcess(files, admin, options.providerFaults)]);
   voice.step("the payment provider is up");
   const specs = regionProcesses(prepared.mesh, files, options.runtime);
   await supervisor.start(specs, (name) => voice.step(`${name} is ready`));

@@ -1,11 +1,13 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { cacheFolder } from "../../mesh/cache-folder.ts";
 import { CliError } from "../error.ts";
+import { faultArguments } from "../fault-options.ts";
 import { shippedOrders } from "./layout.ts";
 import { type Runtime, readRuntime } from "./processes.ts";
 
 export interface DemoOptions {
-  readonly orders: string;
+  /** Undefined: none are posted. */
+  readonly orders: string | undefined;
   readonly rate: number | undefined;
   readonly exit: boolean;
   readonly json: boolean;
@@ -13,17 +15,21 @@ export interface DemoOptions {
   /** Undefined: as mesh.toml has them. */
   readonly ports: number | undefined;
   readonly runtime: Runtime;
+  /** Of the payment provider's command line. */
+  readonly providerFaults: readonly string[];
 }
 
 /** The command line's words, as commander gives them. */
 export interface DemoWords {
-  readonly orders?: string;
+  /** False: --no-orders. */
+  readonly orders?: string | boolean;
   readonly rate?: string;
   readonly exit?: boolean;
   readonly json?: boolean;
   readonly dir?: string;
   readonly ports?: string;
   readonly runtime?: string;
+  readonly providerFaults?: string;
 }
 
 /** The highest port of a demo is BASE + 36. */
@@ -32,14 +38,25 @@ const portsMax = 65_000;
 /** Throws CliError "usage" that names the option. */
 export function readDemoOptions(words: DemoWords, environment: NodeJS.ProcessEnv): DemoOptions {
   return {
-    orders: words.orders === undefined ? shippedOrders : resolve(words.orders),
+    orders: ordersOf(words),
     rate: words.rate === undefined ? undefined : positive("--rate", words.rate),
     exit: words.exit === true,
     json: words.json === true,
     dir: words.dir === undefined ? join(cacheFolder(environment), "demo") : absolute(words.dir),
     ports: words.ports === undefined ? undefined : portBase(words.ports),
     runtime: readRuntime(words.runtime ?? "bun"),
+    providerFaults: faultArguments(words.providerFaults ?? ""),
   };
+}
+
+/** Without orders there is no summary to end with. */
+function ordersOf({ orders, exit, json }: DemoWords): string | undefined {
+  if (orders !== false) return typeof orders === "string" ? resolve(orders) : shippedOrders;
+  if (exit !== true && json !== true) return undefined;
+  throw new CliError(
+    "usage",
+    "--no-orders starts the mesh and leaves it running: it goes with neither --exit nor --json",
+  );
 }
 
 function positive(option: string, text: string): number {

@@ -48,12 +48,12 @@ function command(runtime: Runtime): { command: string; args: readonly string[] }
   return { command: deno, args: ["run", "-A", "--quiet", "--node-modules-dir=manual", program] };
 }
 
-export function providerProcess(files: Layout, admin: string): ProcessSpec {
+export function providerProcess(files: Layout, admin: string, faults: readonly string[]): ProcessSpec {
   const { command: bun, args } = command("bun");
   return {
     name: "payment-provider",
     command: bun,
-    args: [...args, "payment-provider", "--mesh", files.mesh, "--dir", files.provider, "--admin", admin],
+    args: [...args, "payment-provider", "--mesh", files.mesh, "--dir", files.provider, "--admin", admin, ...faults],
     ready: (signal) => untilOk(`http://${admin}/readyz`, signal),
   };
 }

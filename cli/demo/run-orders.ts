@@ -15,6 +15,8 @@ import type { Watch } from "./watch.ts";
 
 export interface OrdersRun {
   readonly options: DemoOptions;
+  /** Of the orders. */
+  readonly file: string;
   readonly around: DemoSurroundings;
   readonly endpoints: Endpoints;
   readonly watch: Watch;
@@ -58,9 +60,9 @@ export async function runOrders(run: OrdersRun): Promise<Outcome> {
 }
 
 function startTenant(run: OrdersRun, tenant: string, max: number | undefined): Load {
-  const { options, endpoints, around, mesh } = run;
+  const { options, file, endpoints, around, mesh } = run;
   return startLoad({
-    orders: readOrdersFile(options.orders),
+    orders: readOrdersFile(file),
     regions: new Map(Object.entries(endpoints.regions)),
     defaultRegion: mesh.tenants.find((one) => one.name === tenant)!.defaultRegion,
     token: endpoints.tokens[tenant]!.full!,

@@ -33,6 +33,8 @@ export interface Stock {
   readonly figures: Readonly<Record<string, HomeFigures>>;
   /** How often each order id stands there. */
   readonly ids: ReadonlyMap<string, number>;
+  /** By home: orders that are still on their way by themselves. */
+  readonly moving: Readonly<Record<string, number>>;
   /** What the archive says of every home's events. */
   readonly events: Readonly<Record<string, EventCounts>>;
 }
@@ -89,8 +91,8 @@ export function broken(summary: Summary, stocks: ReadonlyMap<string, Stock>): st
         findings.push(`the databases of ${home} and ${name} differ about the orders of ${home}`);
       }
     }
-    const open = own === undefined ? 0 : own.received - own.inReview - own.approved - own.rejected;
-    if (open !== 0) findings.push(`${open} orders of ${home} are neither approved, rejected nor in review`);
+    const moving = stocks.get(home)?.moving[home] ?? 0;
+    if (moving !== 0) findings.push(`${moving} orders of ${home} have not come to their end`);
   }
   return findings;
 }

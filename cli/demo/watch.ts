@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "../../mesh/logger.ts";
+import { life, type OrderStatus } from "../../orders/life.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { CliError } from "../error.ts";
@@ -12,8 +13,8 @@ import type { Stock } from "./summary.ts";
 /** Home → status → orders. */
 type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-/** What waits for a person has gone as far as it goes by itself. */
-const ended: ReadonlySet<string> = new Set(["approved", "rejected", "in-review"]);
+/** On its way by itself. What waits for a person, or has ended, may be of an earlier run, in which it was cancelled, say. */
+const moves = (status: string) => life[status as OrderStatus]?.moves === "worker";
 
 /** Looks at the regions from outside: their databases, and what they say of themselves. */
 export interface Watch extends AsyncDisposable {
@@ -85,7 +86,8 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
         const ids = new Map<string, number>();
         for await (const { orderId } of orderIds(database, tenant)) ids.set(orderId, (ids.get(orderId) ?? 0) + 1);
         const figures = await readSummary(database, tenant);
-        stocks.set(name, { figures, ids, events: await readEventCounts(database, tenant) });
+        const moving = countMoving(await readStatusCounts(database, tenant));
+        stocks.set(name, { figures, ids, moving, events: await readEventCounts(database, tenant) });
       }
       return stocks;
     },
@@ -131,9 +133,17 @@ async function stateOf(databases: ReadonlyMap<string, Database>, tenant: string,
 
 function isSettled(counts: Counts, acknowledged: number): boolean {
   const entries = Object.values(counts).flatMap((home) => Object.entries(home));
-  const open = entries.some(([status, orders]) => orders > 0 && !ended.has(status));
+  const open = entries.some(([status, orders]) => orders > 0 && moves(status));
   return !open && sum(entries.map(([, orders]) => orders)) >= acknowledged;
 }
+
+const countMoving = (counts: Counts) =>
+  Object.fromEntries(
+    Object.entries(counts).map(([home, statuses]) => {
+      const moving = Object.entries(statuses).filter(([status]) => moves(status));
+      return [home, sum(moving.map(([, orders]) => orders))];
+    }),
+  );
 
 function agree(all: readonly (Counts | undefined)[]): boolean {
   const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -48,13 +48,13 @@ export async function runDemo(folder: Folder, words: readonly string[]): Promise
   return { child, output: () => ({ out, err }), ended };
 }
 
-export const readEndpoints = (folder: Folder): Endpoints =>
+export const readEndpoints = (folder: Pick<Folder, "dir">): Endpoints =>
   JSON.parse(readFileSync(join(folder.dir, "endpoints.json"), "utf8")) as Endpoints;
 
 export const lastLine = (text: string): Summary => JSON.parse(text.trimEnd().split("\n").at(-1)!) as Summary;
 
 /** A base below the ports that the system itself gives out, with `count` free ones behind it. */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (let tries = 0; tries < 50; tries += 1) {
     const base = 10_000 + Math.floor(Math.random() * 400) * 50;
     const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(base + index)));

@@ -10,9 +10,10 @@ export interface ExpectedHome {
   readonly amount: string;
 }
 
-interface FileOrder {
+export interface FileOrder {
   readonly order_id: string;
   readonly region: string;
+  readonly currency: string;
   readonly amount: string;
   readonly items: readonly { readonly product_code: string; readonly unit_price: string; readonly quantity: number }[];
 }
@@ -41,12 +42,22 @@ export function expectedHomes(lines: readonly string[]): Record<string, Expected
 }
 
 function isRejected(order: FileOrder): boolean {
-  if (fnv1a(order.order_id) % 100 < declinedPercent) return true;
+  return fnv1a(order.order_id) % 100 < declinedPercent || isRefused(order);
+}
+
+/** By the rules of review. */
+export function isRefused(order: FileOrder): boolean {
   return order.items.some((item) => item.quantity > 10_000 || bookkeeping.includes(item.product_code));
 }
 
-/** Above 10,000.00. */
-const isLarge = (order: FileOrder) => BigInt(order.amount.replace(".", "")) > 1_000_000n;
+/** In hundredths. */
+const askedAbove: Readonly<Record<string, bigint>> = { GBP: 1_000_000n, EUR: 1_200_000n, USD: 1_300_000n };
+
+/** A person decides. */
+export function isLarge({ amount, currency }: FileOrder): boolean {
+  const above = askedAbove[currency];
+  return above !== undefined && BigInt(amount.replace(".", "")) > above;
+}
 
 function fnv1a(text: string): number {
   let hash = 2_166_136_261n;
@@ -54,7 +65,7 @@ function fnv1a(text: string): number {
   return Number(hash);
 }
 
-function decimal(hundredths: bigint): string {
+export function decimal(hundredths: bigint): string {
   const digits = hundredths.toString().padStart(3, "0");
   return `${digits.slice(0, -2)}.${digits.slice(-2)}`;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type FaultWords, readFaultPlan } from "../../cli/fault-options.ts";
+import { type FaultWords, faultArguments, readFaultPlan } from "../../cli/fault-options.ts";
 import { faultless } from "../../orders/workers/provider-faults.ts";
 
 test("without words the provider declines as ever and has no faults", () => {
@@ -43,4 +43,14 @@ test("what is no rate or time is refused, with the option, the rule and the word
   expect(refusal({ error: "60%", lost: "50%" })).toBe(
     "--error, --error-after, --lost, --late, --double together must be at most 1 (100%), not 1.1: an answer meets one at most",
   );
+});
+
+test("the demo's words for its provider become the provider's options, and are held to the same rules", () => {
+  expect(faultArguments("")).toEqual([]);
+  const asked = ["--decline", "5%", "--error-after", "0.01", "--late-by", "9000", "--latency", "5-50", "--seed", "a=b"];
+  expect(faultArguments("decline=5%  error-after=0.01,late-by=9000 latency=5-50 seed=a=b")).toEqual(asked);
+  expect(() => faultArguments("decline=5% dir=/tmp")).toThrow('not "dir=/tmp"');
+  expect(() => faultArguments("lost")).toThrow('not "lost"');
+  expect(() => faultArguments("lost=200%")).toThrow("--lost must be a rate");
+  expect(() => faultArguments("lost=60% late=50%")).toThrow("together must be at most 1");
 });

@@ -11,11 +11,11 @@ const figures = (received: number, approved: number, amount: string) => ({
   amount,
 });
 
-const stock = (ids: string[], east = figures(2, 1, "30.00")): Stock => {
+const stock = (ids: string[], east = figures(2, 1, "30.00"), moving = 0): Stock => {
   const counts = new Map<string, number>();
   for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
   const events = { east: { events: 8, revisions: 8, created: east.received, streams: 2 } };
-  return { figures: { east, west: figures(1, 1, "5.00") }, ids: counts, events };
+  return { figures: { east, west: figures(1, 1, "5.00") }, ids: counts, events, moving: { east: moving } };
 };
 
 const acknowledged = new Map([
@@ -60,14 +60,19 @@ test("databases that differ, orders without an end, and an empty run do not hold
   expect(broken(summarize(1, acknowledged, differ), differ)).toEqual([
     "the databases of east and west differ about the orders of east",
   ]);
-  const open = { ...figures(2, 1, "30.00"), rejected: 0 };
+  const shipped = { ...figures(2, 1, "30.00"), rejected: 0 };
   const unfinished = new Map([
-    ["east", stock(["1", "2", "3"], open)],
-    ["west", stock(["1", "2", "3"], open)],
+    ["east", stock(["1", "2", "3"], shipped, 1)],
+    ["west", stock(["1", "2", "3"], shipped, 1)],
   ]);
   expect(broken(summarize(1, acknowledged, unfinished), unfinished)).toEqual([
-    "1 orders of east are neither approved, rejected nor in review",
+    "1 orders of east have not come to their end",
   ]);
+  const elsewhere = new Map([
+    ["east", stock(["1", "2", "3"], shipped)],
+    ["west", stock(["1", "2", "3"], shipped)],
+  ]);
+  expect(broken(summarize(1, acknowledged, elsewhere), elsewhere)).toEqual([]);
   const nothing = new Map([
     ["east", stock([])],
     ["west", stock([])],

@@ -38,6 +38,11 @@ test("review refuses book-keeping sent as a sale", () => {
   }
 });
 
+test("what is refused is not asked about, however large it is: one of the real fees is 13,541.33", () => {
+  expect(reason({ productCodes: ["AMAZONFEE"], amount: "13541.33" })).toBe("refuse: not-a-sale");
+  expect(reason({ quantityMax: 80_995, amount: "168469.60" })).toBe("refuse: quantity-limit");
+});
+
 test("of the real orders, review refuses a few and asks about a few, and the provider declines about four in a hundred, always the same", () => {
   const orders = realOrders().map((line) => ({
     id: (JSON.parse(line) as { order_id: string }).order_id,
