@@ -122,7 +122,8 @@ test("a read model or a tenant that is not there ends with exit code 2 and says 
   expect(wrong).toEqual({
     status: 2,
     stdout: "",
-    stderr: 'meridian: there is no read model "order"; there are orders, order_items, customers, daily_revenue\n',
+    stderr:
+      'meridian: there is no read model "order"; there are orders, order_items, customers, daily_revenue, parked\n',
   });
   const unprepared = await meridian("projections", "status", "--database", await region.postgres.createDatabase());
   expect(unprepared).toMatchObject({ status: 1, stdout: "" });

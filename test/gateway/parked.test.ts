@@ -163,6 +163,27 @@ test("an append that was overtaken is decided anew: of two that decide at once o
   expect((await command("O1/parked/saga/drop")).status).toBe(503);
 });
 
+test("a step of another home's order is decided there, also where the copy here does not know of it yet", async () => {
+  const { placeAt, park, done, command, store, types, shown, call } = await createParking();
+  await placeAt("eu-west", "H1");
+  await park("H1", "payment", "eu-west");
+  expect((await shown("H1")).steps).toMatchObject([{ region: "eu-west", worker: "payment" }]);
+  // The copy has only its creation.
+  store.copyLag = 1;
+  setTimeout(() => {
+    store.copyLag = 0;
+  }, 100);
+  expect((await shown("H1")).steps).toEqual([]);
+  expect(await done("H1/parked/payment/replay")).toMatchObject({ region: "eu-west", revision: 2, repeated: false });
+  expect((await command("H1/parked/payment/replay")).status).toBe(409);
+  expect(types("H1")).toHaveLength(3);
+  await placeAt("us-east", "H1");
+  for (const path of ["H1/parked/payment/drop", "H1/parked"]) {
+    const both = path.endsWith("parked") ? await call(`/v1/orders/${path}`) : await command(path);
+    expect(await problemIn(both)).toMatchObject({ status: 400, errors: [{ pointer: "/region" }] });
+  }
+});
+
 test("each way in needs its scope, and knows its own tenant's orders only", async () => {
   const { place, park, command, call, mint } = await createParking();
   await place("S1");

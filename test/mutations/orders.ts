@@ -60,4 +60,18 @@ export const orderMutations: readonly Mutation[] = [
     replace: "",
     test: { file: "test/orders/parking.test.ts", name: "a step that cannot be done is parked" },
   },
+  {
+    name: "a decision about a parked step whose answer was lost is answered as one that nothing waits for",
+    file: "gateway/order-commands.ts",
+    find: ", recorded: newEvent.id };",
+    replace: " };",
+    test: { file: "test/gateway/parked.test.ts", name: "a decision that was recorded although its answer was lost" },
+  },
+  {
+    name: "a key of one worker's parked step is taken for another's",
+    file: "gateway/order-commands.ts",
+    find: "JSON.stringify({ name, by, reason, carrier, tracking, worker })",
+    replace: "JSON.stringify({ name, by, reason, carrier, tracking })",
+    test: { file: "test/gateway/parked.test.ts", name: "If-Match and Idempotency-Key are those of every command" },
+  },
 ];

@@ -30,6 +30,13 @@ export const projectionMutations: readonly Mutation[] = [
     test: { file: "test/projections/read-models.test.ts", name: "however the same events are cut" },
   },
   {
+    name: "a parked step that was decided is shown as waiting",
+    file: "projections/models/parked.ts",
+    find: "update set waits = excluded.waits, event",
+    replace: "update set event",
+    test: { file: "test/projections/read-models.test.ts", name: "however the same events are cut" },
+  },
+  {
     name: "rows are verified that were read after their checkpoints",
     file: "projections/database.ts",
     find: "isolation level repeatable read, read only",
