@@ -128,7 +128,17 @@ async function stateOf(databases: ReadonlyMap<string, Database>, tenant: string,
   );
   const acknowledged = sum([...load.regions.values()].map((region) => region.acknowledged.size));
   const settled = all.every((counts) => counts !== undefined && isSettled(counts, acknowledged)) && agree(all);
-  return { settled, all };
+  // The archive is a projection of its own, and may come after the orders. Every key is read, so only in the end.
+  const archived = settled
+    ? await Promise.all([...databases.values()].map((db, at) => isArchived(db, tenant, all[at]!)))
+    : [];
+  return { settled: settled && archived.every((whole) => whole), all };
+}
+
+async function isArchived(db: Database, tenant: string, counts: Counts): Promise<boolean> {
+  const events = await readEventCounts(db, tenant).catch(() => undefined);
+  if (events === undefined) return false;
+  return Object.entries(counts).every(([home, orders]) => events[home]?.created === sum(Object.values(orders)));
 }
 
 function isSettled(counts: Counts, acknowledged: number): boolean {
