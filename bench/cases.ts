@@ -12,6 +12,7 @@ import { readLogCold, readLogConnect } from "./cases/read-log.ts";
 import { readStream } from "./cases/read-stream.ts";
 import { recovery } from "./cases/recovery.ts";
 import { replicas } from "./cases/replicas.ts";
+import { steady } from "./cases/steady.ts";
 import { unary } from "./cases/unary.ts";
 import type { Stage } from "./stage.ts";
 import type { Row } from "./table.ts";
@@ -23,7 +24,7 @@ export interface Case {
   readonly rows: readonly ((stage: Stage, seconds: number) => Promise<Row>)[];
 }
 
-/** By letter: orders a to c and f, projectors e, the event store all others. */
+/** By letter: orders a to c, f and r, projectors e, the event store all others. */
 export const cases: Record<string, Case> = {
   a: {
     about: "one order a POST",
@@ -47,7 +48,9 @@ export const cases: Record<string, Case> = {
   d: { about: "Append of 500 events", rows: [append] },
   e: {
     about: "the projectors",
-    rows: [(stage) => projectors(stage, "archive"), (stage) => projectors(stage, "orders")],
+    rows: (["archive", "orders", "order_items", "customers"] as const).map(
+      (projection) => (stage: Stage) => projectors(stage, projection),
+    ),
   },
   f: { about: "against an afternoon's work", rows: [afternoonCase] },
   g: { about: "Append of one event, Connect", rows: [(stage, seconds) => unary(stage, seconds, { grpc: false })] },
@@ -83,4 +86,5 @@ export const cases: Record<string, Case> = {
       (stage, seconds) => replicas(stage, seconds, "append"),
     ],
   },
+  r: { about: "what a whole region holds for two minutes", rows: [steady] },
 };

@@ -1,15 +1,15 @@
 import type { Log } from "../mesh/log.ts";
 import { silent } from "../mesh/logger.ts";
 import { openDatabase } from "../projections/database.ts";
-import { orders } from "../projections/models/orders.ts";
 import { startProjector } from "../projections/project.ts";
+import type { ReadModel } from "../projections/read-model.ts";
 import { followLog } from "../store/chain/follow-log.ts";
 
-/** Projects a log's first `count` events; answers the seconds that it took. */
+/** Projects a log's first `count` events, into the archive where there is no model; answers the seconds that it took. */
 export async function projectLog(
   database: string,
   log: Log,
-  projection: "archive" | "orders",
+  model: ReadModel | undefined,
   count: number,
 ): Promise<number> {
   await using db = openDatabase({ url: database, logger: silent });
@@ -19,7 +19,7 @@ export async function projectLog(
     db,
     log: { tenant: "bench", ...log.name, identity: log.identity, shards: log.shards },
     source: (after, signal) => followLog(log, { after, logger: silent, signal }),
-    ...(projection === "orders" ? { model: { ...orders, context: { currency: "GBP" } } } : {}),
+    ...(model === undefined ? {} : { model: { ...model, context: { currency: "GBP" } } }),
     logger: silent,
     signal: stop.signal,
   });

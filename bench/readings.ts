@@ -31,6 +31,6 @@ export async function placeOfReadings(
     return { stream, shard: hashShard(stream, shards), id, type: "reading.taken", data: datas[at % datas.length]! };
   });
   await fillLog(log, events, batchEvents);
-  if (archived) await projectLog(place.database, log, "archive", count);
+  if (archived) await projectLog(place.database, log, undefined, count);
   return place;
 }
