@@ -48,6 +48,9 @@ export function openConnection(options: ConnectionOptions): Connection {
     connection: {
       application_name: options.application,
       default_transaction_isolation: "serializable",
+      // A scan of a small table locks all of it for whoever is serializable, and every write of every projection then meets
+      // the others. PostgreSQL changes to one when it first counts the rows. CockroachDB locks keys, and does not know this.
+      enable_seqscan: "off",
       statement_timeout: options.statementMs,
     },
     // Ours to destroy: the driver forgets a socket that is still connecting when it is ended.

@@ -50,4 +50,11 @@ export const projectionMutations: readonly Mutation[] = [
     replace: "return at.length === before.length;",
     test: { file: "test/projections/share-source.test.ts", name: "who begins elsewhere" },
   },
+  {
+    name: "a write scans a whole table where it is small",
+    file: "projections/connection.ts",
+    find: '      enable_seqscan: "off",\n',
+    replace: "",
+    test: { file: "test/projections/sql.test.ts", name: "no write scans a whole table" },
+  },
 ];
