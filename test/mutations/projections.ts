@@ -51,10 +51,10 @@ export const projectionMutations: readonly Mutation[] = [
     test: { file: "test/projections/share-source.test.ts", name: "who begins elsewhere" },
   },
   {
-    name: "a write scans a whole table where it is small",
+    name: "a table is scanned where it is small",
     file: "projections/connection.ts",
     find: '      enable_seqscan: "off",\n',
     replace: "",
-    test: { file: "test/projections/sql.test.ts", name: "no write scans a whole table" },
+    test: { file: "test/projections/sql.test.ts", name: "no statement scans a whole table" },
   },
 ];

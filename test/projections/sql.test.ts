@@ -51,17 +51,18 @@ test("PostgreSQL takes every statement too", async () => {
 
 // A scan locks the table for a serializable transaction, and each writer of it then fails all others: PostgreSQL prefers
 // one for a table that its statistics call small, which `analyze` tells it here and the server itself in production.
-test("no write scans a whole table, however small it is known to be", async () => {
+const listsAll = new Set(["readStandings"]);
+test("no statement scans a whole table, however small it is known to be", async () => {
   await using postgres = await startPostgres();
   await using db = openDatabase({ url: await postgres.createMigrated(), logger: silent });
   await db.write("analyze");
   await db.write("set plan_cache_mode = force_generic_plan");
-  const writes = [...(await allStatements())].filter(([, statement]) =>
-    /^(with moved|insert|update|delete)/.test(statement),
+  const wanted = [...(await allStatements())].filter(
+    ([name, statement]) => /^(with|select|insert|update|delete) /.test(statement) && !listsAll.has(name),
   );
-  expect(writes.length).toBeGreaterThan(10);
+  expect(wanted.length).toBeGreaterThan(10);
   const scans: string[] = [];
-  for (const [name, statement] of writes) {
+  for (const [name, statement] of wanted) {
     await db.write(`prepare "${name}" as ${statement}`);
     const [prepared] = await db.write("select parameter_types from pg_prepared_statements where name = $1", [name]);
     const types = String(prepared?.parameter_types).replace(/[{}]/g, "");
