@@ -201,7 +201,7 @@ function addTools(root: Command): void {
     .requiredOption("--tenant <name>", "whom it acts for")
     .option(
       "--scopes <list>",
-      "orders:write,orders:read,orders:decide,events:append,events:read: some of them (default: all)",
+      "orders:write,orders:read,orders:decide,orders:append,events:append,events:read: some of them (default: all)",
     )
     .option("--days <n>", "days until it expires", "30")
     .option("--name <text>", "who or what it is for; no personal data", "cli")

@@ -12,6 +12,7 @@ import { readHome } from "./event-messages.ts";
 import type { CallerOf, EventStoreCalls } from "./event-store-rpc.ts";
 import { problemOf } from "./problems.ts";
 import { problemMessage } from "./rpc-errors.ts";
+import { requireStream } from "./tokens.ts";
 
 /** Appends of meridian.eventstore.v1.EventStore. */
 export function appendCalls(callerOf: CallerOf, logger: Logger) {
@@ -49,7 +50,9 @@ export function appendCalls(callerOf: CallerOf, logger: Logger) {
   } satisfies EventStoreCalls;
 }
 
+/** Throws StoreError, of this append alone; and GatewayError "forbidden", which is about the token and so about all. */
 function read(request: AppendRequestMessage, caller: Caller): AppendRequest {
+  requireStream(caller.principal, request.stream);
   return { ...fromAppendMessage(request), home: readHome(request.home, caller) };
 }
 

@@ -18,6 +18,7 @@ import { goAnswerBytesMax, goAnswerEventsMax } from "./limits.ts";
 import { candidateHomes, eventsIn, orderEvents } from "./order-homes.ts";
 import { problemTable } from "./problem-table.ts";
 import { problemOf } from "./problems.ts";
+import { requireStream } from "./tokens.ts";
 
 /** Keeps what the Go client called its stream, where that does not follow from the aggregate's type. */
 const streamAttribute = "go.stream";
@@ -63,6 +64,7 @@ async function append(caller: Caller, event: Event, here: string): Promise<void>
     throw new StoreError("invalid", "aggregate_type must not contain a hyphen", { field: "event" });
   }
   const stream = `${event.aggregateType}-${event.aggregateId}`;
+  requireStream(caller.principal, stream);
   const attributes = event.stream === "" ? [] : [{ name: streamAttribute, value: event.stream }];
   await caller.services.store.append(
     {

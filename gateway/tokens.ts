@@ -9,11 +9,23 @@ import {
   jwtVerify,
   SignJWT,
 } from "jose";
+import { orderCategory } from "../orders/order-id.ts";
+import { streamCategory } from "../store/ids.ts";
 import { GatewayError } from "./error.ts";
 import { authorizationBytesMax, tokenClockSkewS, tokenLifeSMax, verifiedTokensMax } from "./limits.ts";
 
-/** What a token may allow. Who may write orders and cancel them may not decide about them: a shop approves none of its own. */
-export const scopes = ["orders:write", "orders:read", "orders:decide", "events:append", "events:read"] as const;
+/**
+ * What a token may allow. Who may write orders and cancel them may not decide about them: a shop approves none of its own.
+ * `orders:append` is beside `events:append` for who appends to orders' streams: what stands there, a payment say, is believed.
+ */
+export const scopes = [
+  "orders:write",
+  "orders:read",
+  "orders:decide",
+  "orders:append",
+  "events:append",
+  "events:read",
+] as const;
 export type Scope = (typeof scopes)[number];
 
 const issuer = "meridian";
@@ -174,4 +186,9 @@ function unauthenticated(detail: string, error?: string, cause?: unknown): Gatew
     error === undefined ? "" : `, error="${error}", error_description="${detail.replaceAll(/["`]/g, "'")}"`;
   const headers = { "www-authenticate": `Bearer realm="meridian"${challenge}` };
   return new GatewayError("unauthenticated", detail, { headers }, { cause });
+}
+
+/** The same for an append to the stream, beside `events:append`. */
+export function requireStream(principal: Principal, stream: string): void {
+  if (streamCategory(stream) === orderCategory) requireScope(principal, "orders:append");
 }

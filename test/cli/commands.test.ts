@@ -114,7 +114,7 @@ test("token mint prints a token that the gateway takes, with the scopes asked fo
     status: 2,
     stdout: "",
     stderr:
-      'meridian: --scopes: "orders:eat" is not one of orders:write, orders:read, orders:decide, events:append, events:read\n',
+      'meridian: --scopes: "orders:eat" is not one of orders:write, orders:read, orders:decide, orders:append, events:append, events:read\n',
   });
 });
 

@@ -110,6 +110,18 @@ test.each(protocols)("over %s: no token, a wrong one, a missing scope, another t
   const denied = await refusal(reader.append({ stream, events: [newEvent("e2")] }));
   expect(denied.code).toBe(Code.PermissionDenied);
   expect(denied.message).toContain("events:append");
+  const appender = clients(await harness.mint("acme", ["events:append"]))[protocol]!;
+  await appender.append({ stream, events: [newEvent("e2")] });
+  const order = { stream: `order-${stream}`, events: [newEvent("e3")] };
+  for (const forging of [
+    appender.append(order),
+    appender.appendStreams({ appends: [order] }),
+    appender.appendMany({ appends: [{ stream, events: [newEvent("e4")] }, order] }),
+  ]) {
+    const forbidden = await refusal(forging);
+    expect(forbidden.code).toBe(Code.PermissionDenied);
+    expect(forbidden.message).toContain("orders:append");
+  }
   const stranger = clients(await harness.mint("globex"))[protocol]!;
   expect((await refusal(Array.fromAsync(stranger.readStream({ stream })))).code).toBe(Code.NotFound);
   expect((await refusal(Array.fromAsync(clients("x")[protocol]!.subscribe({})))).code).toBe(Code.Unauthenticated);
