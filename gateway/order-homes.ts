@@ -14,15 +14,14 @@ export function taggedHome(store: EventStore, id: string): string | undefined {
 }
 
 /**
- * Where an order may live: what its id says, else what the projection knows of it, else this region and the tenant's
- * default region, so that an order is found here as soon as it was taken here.
+ * Where an order may live: what its id says, else what the projection knows of it, and this region and the tenant's default
+ * region, so that an order is found here as soon as it was taken here, also where another home has one of the same id.
  */
 export async function candidateHomes(services: TenantServices, id: string, here: string): Promise<readonly string[]> {
   const tagged = taggedHome(services.store, id);
   if (tagged !== undefined) return [tagged];
   const rows = await services.queries.order(id);
-  if (rows.length > 0) return rows.map((row) => row.home);
-  return [...new Set([here, services.defaultRegion])];
+  return [...new Set([...rows.map((row) => row.home), here, services.defaultRegion])];
 }
 
 /** A stream's events in one home; none where it has none there. */

@@ -33,6 +33,16 @@ test("an id in two homes: region must say which, and chooses", async () => {
   expect(await done("W1/cancel?region=us-east")).toMatchObject({ region: "us-east", status: "refunding" });
 });
 
+test("an id that the projection knows elsewhere, and that was just taken here: region must say which", async () => {
+  const { place, placeAt, command, queries } = await createCommanding();
+  await placeAt("eu-west", "W2", ...toReview);
+  await place("W2");
+  queries.lag = 1;
+  expect((await queries.order("W2")).map(({ home }) => home)).toEqual(["eu-west"]);
+  const problem = await problemIn(await command("W2/cancel"));
+  expect(problem).toMatchObject({ type: "/problems/invalid-parameter", errors: [{ pointer: "/region" }] });
+});
+
 test("before the projection knows it, an order is found here and in the tenant's default region", async () => {
   const { place, placeAt, done, command, queries } = await createCommanding();
   await place("P1", ...toReview);
