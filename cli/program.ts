@@ -50,6 +50,7 @@ function addDemo(root: Command): void {
     )
     .option("--ports <base>", "first of about forty ports (default: 4200)")
     .option("--runtime <name>", "run the regions on bun or deno", "bun")
+    .option("--split", "run each region as three processes: gateway and store, projectors, workers")
     .option("--provider-faults <words>", 'what the payment provider does wrong: "decline=5% error=5% lost=2% seed=7"')
     .addHelpText("after", "\nIt starts again whatever dies, so kill -9 anything. Ctrl-C stops all that it started.")
     .action(async (words) => (await import("./commands/demo.ts")).runDemo(words));

@@ -42,7 +42,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   const binary = await findServer({ logger: voiceLogger(voice) });
   voice.step(`nats-server ${binary.version}: ${binary.path} (${binary.source})`);
   const prepared = await prepareMesh(files, options.ports);
-  await checkPorts(portsOf(prepared), "127.0.0.1");
+  await checkPorts(portsOf(prepared, options), "127.0.0.1");
   voice.step(`keys, credentials and server configurations are in ${files.dir}`);
 
   await using supervisor = createSupervisor(files.dir);
@@ -94,7 +94,7 @@ async function startRegions(
   const admin = `127.0.0.1:${prepared.providerPort}`;
   await supervisor.start([providerProcess(files, admin, options.providerFaults)]);
   voice.step("the payment provider is up");
-  const specs = regionProcesses(prepared.mesh, files, options.runtime);
+  const specs = regionProcesses(prepared.mesh, files, options);
   await supervisor.start(specs, (name) => voice.step(`${name} is ready`));
 }
 

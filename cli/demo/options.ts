@@ -15,6 +15,8 @@ export interface DemoOptions {
   /** Undefined: as mesh.toml has them. */
   readonly ports: number | undefined;
   readonly runtime: Runtime;
+  /** Each region is three processes. */
+  readonly split: boolean;
   /** Of the payment provider's command line. */
   readonly providerFaults: readonly string[];
 }
@@ -29,10 +31,11 @@ export interface DemoWords {
   readonly dir?: string;
   readonly ports?: string;
   readonly runtime?: string;
+  readonly split?: boolean;
   readonly providerFaults?: string;
 }
 
-/** The highest port of a demo is BASE + 36. */
+/** The highest port of a demo is BASE + 38. */
 const portsMax = 65_000;
 
 /** Throws CliError "usage" that names the option. */
@@ -45,6 +48,7 @@ export function readDemoOptions(words: DemoWords, environment: NodeJS.ProcessEnv
     dir: words.dir === undefined ? join(cacheFolder(environment), "demo") : absolute(words.dir),
     ports: words.ports === undefined ? undefined : portBase(words.ports),
     runtime: readRuntime(words.runtime ?? "bun"),
+    split: words.split === true,
     providerFaults: faultArguments(words.providerFaults ?? ""),
   };
 }

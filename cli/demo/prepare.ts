@@ -10,7 +10,7 @@ import { writeFileAtomic } from "../write-file.ts";
 import type { Endpoints, RegionEndpoints } from "./endpoints.ts";
 import { databaseName, type Layout, projectRoot } from "./layout.ts";
 import type { NamedPort } from "./ports.ts";
-import type { ServerFile } from "./processes.ts";
+import { regionParts, type ServerFile } from "./processes.ts";
 
 export interface Prepared {
   readonly mesh: Mesh;
@@ -72,7 +72,10 @@ export function writeRegionFile(files: Layout, region: string, database: string)
   writeFileAtomic(files.region(region), own, 0o600);
 }
 
-export function portsOf({ mesh, postgresPort, providerPort }: Prepared): NamedPort[] {
+export function portsOf(
+  { mesh, postgresPort, providerPort }: Prepared,
+  { split }: { readonly split: boolean },
+): NamedPort[] {
   const hubs = mesh.hubs.flatMap(({ name, client, leaf, monitor, cluster }) =>
     Object.entries({ NATS: client, "leaf links": leaf, monitor, cluster }).map(([what, port]) => ({
       port,
@@ -94,7 +97,12 @@ export function portsOf({ mesh, postgresPort, providerPort }: Prepared): NamedPo
     { port: postgresPort, what: "PostgreSQL" },
     { port: providerPort, what: "the payment provider" },
   ];
-  return [...hubs, ...others, ...regions];
+  const admins = mesh.regions.flatMap(({ name, admin }) =>
+    regionParts(split)
+      .filter(({ port }) => port > 0)
+      .map(({ suffix, port }) => ({ port: admin + port, what: `admin of ${name}${suffix}` })),
+  );
+  return [...hubs, ...others, ...regions, ...admins];
 }
 
 /** Everything but the processes. */

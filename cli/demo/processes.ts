@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { ServerBinary } from "../../mesh/server-binary.ts";
 import type { Mesh } from "../../mesh/topology.ts";
 import type { PreparedPostgres } from "../../projections/embedded.ts";
+import { type Role, roles } from "../config.ts";
 import { CliError } from "../error.ts";
 import { type Layout, projectRoot } from "./layout.ts";
 import { untilOk } from "./ready.ts";
@@ -58,14 +59,37 @@ export function providerProcess(files: Layout, admin: string, faults: readonly s
   };
 }
 
-export function regionProcesses(mesh: Mesh, files: Layout, runtime: Runtime): ProcessSpec[] {
+/** A region's processes: what each is called behind the region's name, its roles, and its admin port above the region's. */
+const whole: readonly RegionPart[] = [{ suffix: "", port: 0, roles }];
+const parts: readonly RegionPart[] = [
+  { suffix: "", port: 0, roles: ["gateway", "store"] },
+  { suffix: "-projectors", port: 1, roles: ["projector"] },
+  { suffix: "-workers", port: 2, roles: ["payment", "review", "saga"] },
+];
+
+interface RegionPart {
+  readonly suffix: string;
+  readonly port: number;
+  readonly roles: readonly Role[];
+}
+
+export const regionParts = (split: boolean): readonly RegionPart[] => (split ? parts : whole);
+
+export function regionProcesses(
+  mesh: Mesh,
+  files: Layout,
+  { runtime, split }: { readonly runtime: Runtime; readonly split: boolean },
+): ProcessSpec[] {
   const { command: bun, args } = command(runtime);
-  return mesh.regions.map(({ name, host, admin }) => ({
-    name,
-    command: bun,
-    args: [...args, "up", "--config", files.region(name)],
-    ready: (signal) => untilOk(`http://${host}:${admin}/readyz`, signal),
-  }));
+  return mesh.regions.flatMap(({ name, host, admin }) =>
+    regionParts(split).map(({ suffix, port, roles }) => ({
+      name: `${name}${suffix}`,
+      command: bun,
+      args: [...args, "up", "--config", files.region(name), "--roles", roles.join(",")],
+      env: { MERIDIAN_ADMIN_PORT: String(admin + port) },
+      ready: (signal: AbortSignal) => untilOk(`http://${host}:${admin + port}/readyz`, signal),
+    })),
+  );
 }
 
 export function readRuntime(text: string): Runtime {
