@@ -10,6 +10,7 @@ test(
     const { checks, dir } = await runLife({
       // The same harm each time: the process of us-east is killed, then the broker of eu-west.
       ...{ seed: 20, count: 300, cancellations: 30, reviews: 24, rate: 40, keep: false },
+      ...{ shipments: 20, split: false },
       ...{ killsMax: 2, killPauseMs: { min: 1_000, max: 2_500 }, cancelAfterMsMax: 6_000 },
       signal: AbortSignal.timeout(limitMs - 60_000),
       say: (text) => void said.push(text),

@@ -38,7 +38,12 @@ function found(change: Partial<typeof good>): string[] {
   const orders = Object.entries({ ...good.statuses, ...statuses }).map(([id, status]) => ({
     ...{ id, status, home: "us-east", amount: "10.50", currency: "GBP", revision: 3 },
   }));
-  const plan = { orders: new Map(ids.map((id) => [id, planned(id)])), cancels: new Map(), decisions: new Map() };
+  const plan = {
+    orders: new Map(ids.map((id) => [id, planned(id)])),
+    cancels: new Map(),
+    decisions: new Map(),
+    shipments: new Map(),
+  };
   const seen: Seen = { plan, orders, ledger, asked, acknowledged: new Set(ids), databases: new Map() };
   return [checkMoney(seen), checkEndings(seen), checkAnswers(seen)].flatMap(({ name, findings }) =>
     findings.map(() => name),
@@ -56,6 +61,10 @@ test("what is as it must be has no findings, persons and all", () => {
   expect(found({ statuses: cancelled, ledger: back, asked: [said("plain", "cancel", "accepted")] })).toEqual([]);
   expect(found({ statuses: { large: "approved" }, asked: [said("large", "approve", "accepted")] })).toEqual([]);
   expect(found({ asked: [said("poor", "cancel", "refused")] })).toEqual([]);
+  const shipped = [said("plain", "ship", "accepted"), said("plain", "cancel", "refused")];
+  expect(found({ statuses: { plain: "shipped" }, asked: shipped })).toEqual([]);
+  const delivered = [...shipped, said("plain", "deliver", "accepted")];
+  expect(found({ statuses: { plain: "delivered" }, asked: delivered })).toEqual([]);
 });
 
 test("money that is missing, kept, taken twice or of another amount is found", () => {
@@ -82,14 +91,18 @@ test("who was told yes and did not get it, no without a reason, or nothing, is f
   expect(found({ asked: [said("plain", "cancel", "refused")] })).toEqual([answers]);
   expect(found({ asked: [said("large", "reject", "refused")] })).toEqual([answers]);
   expect(found({ asked: [said("plain", "cancel", "unknown")] })).toEqual([answers]);
+  expect(found({ asked: [said("plain", "ship", "accepted")] })).toEqual([endings, answers]);
+  expect(found({ asked: [said("plain", "ship", "refused")] })).toEqual([answers]);
+  const way = [said("plain", "ship", "accepted"), said("plain", "deliver", "accepted")];
+  expect(found({ statuses: { plain: "shipped" }, asked: way })).toEqual([endings, answers]);
 });
 
 test("the same seed plans the same, and as many orders wait for a person as are asked for", async () => {
-  const options = { file: shippedOrders, count: 500, cancellations: 40, reviews: 25 };
+  const options = { file: shippedOrders, count: 500, cancellations: 40, reviews: 25, shipments: 30 };
   const plan = (seed: number) =>
     planRun({ ...options, seed, cancelAfterMsMax: 5_000, regions: ["us-east", "eu-west", "ap-south"] });
   const [one, same, other] = await Promise.all([plan(1), plan(1), plan(2)]);
   expect(one).toEqual(same);
   expect([...one.cancels.keys()]).not.toEqual([...other.cancels.keys()]);
-  expect([one.orders.size, one.cancels.size, one.decisions.size]).toEqual([500, 40, 25]);
+  expect([one.orders.size, one.cancels.size, one.decisions.size, one.shipments.size]).toEqual([500, 40, 25, 30]);
 });

@@ -154,7 +154,9 @@ export function checkEndings({ plan, asked, ledger, orders }: Seen): Check {
     const decision = said.get(`approve ${id}`) ?? said.get(`reject ${id}`);
     const order = plan.orders.get(id);
     let ending: OrderStatus = "approved";
-    if (cancel === "accepted") ending = "cancelled";
+    if (said.get(`deliver ${id}`)?.outcome === "accepted") ending = "delivered";
+    else if (said.get(`ship ${id}`)?.outcome === "accepted") ending = "shipped";
+    else if (cancel === "accepted") ending = "cancelled";
     else if (declined.has(id) || order?.verdict === "refuse") ending = "rejected";
     else if (decision?.outcome === "accepted") ending = decision.what === "approve" ? "approved" : "rejected";
     else if (order?.verdict === "ask") ending = "in-review";
@@ -168,6 +170,24 @@ export function checkEndings({ plan, asked, ledger, orders }: Seen): Check {
   return { name: "every order ended as it must", figures, findings };
 }
 
+type Stands = (status: OrderStatus | undefined, cancelled: boolean) => boolean;
+const any: Stands = () => true;
+const isCancelled: Stands = (_, cancelled) => cancelled;
+const among =
+  (...right: readonly OrderStatus[]): Stands =>
+  (status) =>
+    right.some((one) => one === status);
+
+/** What an order may be after an answer. What a decision led to is in the endings. */
+const answersAllow: Readonly<Record<Asked["what"], { readonly accepted: Stands; readonly refused: Stands }>> = {
+  // What is neither rejected nor on its way can always be cancelled.
+  cancel: { accepted: among("cancelled"), refused: among("rejected", "shipped", "delivered") },
+  approve: { accepted: any, refused: isCancelled },
+  reject: { accepted: any, refused: isCancelled },
+  ship: { accepted: among("shipped", "delivered"), refused: among("rejected", "cancelled") },
+  deliver: { accepted: among("delivered"), refused: () => false },
+};
+
 /** Who was told yes got it; who was told no was told so for a reason that stands. */
 export function checkAnswers({ asked, orders }: Seen): Check {
   const status = new Map(orders.map((order) => [order.id, order.status]));
@@ -179,14 +199,11 @@ export function checkAnswers({ asked, orders }: Seen): Check {
     const is = status.get(id);
     const heard = `${what} of order ${id} was ${outcome}, and it is ${is}`;
     if (outcome === "unknown") findings.push(`${what} of order ${id} had no answer: ${reason}`);
-    // What is not rejected can always be cancelled here, where nothing is shipped.
-    else if (what === "cancel" && (outcome === "accepted" ? is !== "cancelled" : is !== "rejected"))
-      findings.push(heard);
-    else if (what !== "cancel" && outcome === "refused" && !cancelled.has(id)) findings.push(`${heard}: ${reason}`);
+    else if (!answersAllow[what][outcome](is, cancelled.has(id))) findings.push(`${heard}: ${reason}`);
   }
   const count = (what: string, outcome: string) =>
-    asked.filter((one) => one.outcome === outcome && (one.what === "cancel") === (what === "cancel")).length;
-  const figures = ["cancel", "decision"].map(
+    asked.filter((one) => one.outcome === outcome && one.what === what).length;
+  const figures = [...new Set(asked.map(({ what }) => what))].map(
     (what) => `${what}: ${count(what, "accepted")} yes, ${count(what, "refused")} no`,
   );
   return { name: "each person got what was answered", figures: figures.join("; "), findings };

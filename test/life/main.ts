@@ -4,7 +4,7 @@ import { renderTable } from "../../cli/demo/table.ts";
 import { runLife } from "./run.ts";
 
 /**
- * `npm run test:life [-- --orders FILE] [--count N] [--cancellations N] [--reviews N] [--seed S] [--rate N]
+ * `npm run test:life [-- --orders FILE] [--count N] [--cancellations N] [--reviews N] [--shipments N] [--seed S] [--rate N]
  * [--minutes-max N] [--keep]`: the whole mesh under harm, and whether everything that is promised held. Exit code 0 only then.
  */
 const { values } = parseArgs({
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     count: { type: "string", default: "10000" },
     cancellations: { type: "string" },
     reviews: { type: "string" },
+    shipments: { type: "string" },
     seed: { type: "string" },
     rate: { type: "string", default: "60" },
     "minutes-max": { type: "string", default: "40" },
@@ -43,6 +44,8 @@ const { checks, held, dir } = await runLife({
   orders: values.orders === undefined ? undefined : resolve(values.orders),
   cancellations: whole("cancellations", values.cancellations ?? share),
   reviews: whole("reviews", values.reviews ?? share),
+  shipments: whole("shipments", values.shipments ?? share),
+  split: true,
   rate: whole("rate", values.rate),
   killsMax: Number.POSITIVE_INFINITY,
   killPauseMs: { min: 1_000, max: 8_000 },

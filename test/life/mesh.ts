@@ -22,10 +22,11 @@ export interface RunningMesh extends AsyncDisposable {
 const backMs = 120_000;
 const startMs = 180_000;
 
-export async function startMesh(dir: string, faults: string): Promise<RunningMesh> {
+export async function startMesh(dir: string, faults: string, { split }: { split: boolean }): Promise<RunningMesh> {
   const log = openSync(join(dir, "demo.log"), "a");
   const ports = String(await freePorts(40));
-  const words = ["demo", "--no-orders", "--dir", dir, "--ports", ports, "--provider-faults", faults];
+  const own = ["--dir", dir, "--ports", ports, "--provider-faults", faults];
+  const words = ["demo", "--no-orders", ...own, ...(split ? ["--split"] : [])];
   // In a session of its own: Ctrl-C reaches the test alone, which then stops the demo.
   const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", log, log], detached: true });
   closeSync(log);

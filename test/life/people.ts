@@ -5,7 +5,7 @@ import type { Plan } from "./plan.ts";
 /** What was asked of an order, and what was said in the end. */
 export interface Asked {
   readonly id: string;
-  readonly what: "cancel" | "approve" | "reject";
+  readonly what: "cancel" | "approve" | "reject" | "ship" | "deliver";
   /** "unknown": nobody ever answered for good. */
   readonly outcome: "accepted" | "refused" | "unknown";
   /** Of a refusal, or of the last answer. */
@@ -17,7 +17,7 @@ export interface People {
   readonly asked: readonly Asked[];
   /** Answers that were no answer, by what they were: asked again after each. */
   readonly again: ReadonlyMap<string, number>;
-  /** Planned cancels of acknowledged orders, and decisions, that have no answer yet. */
+  /** Planned cancels and shipments of acknowledged orders, and decisions, that have no answer yet. */
   waiting(): number;
   /** True: whatever this order waits for, no person will do it. */
   isLeft(id: string): boolean;
@@ -40,7 +40,22 @@ const answerMs = 12_000;
 /** A region that is killed, with its broker, is back long before. */
 const giveUpMs = 150_000;
 
-/** Cancels orders at their moments, and decides what waits for a person, over HTTP in any region, as clients do. */
+/** What a command posts, and where. */
+const commands: Readonly<Record<Asked["what"], readonly [path: string, body: object]>> = {
+  cancel: ["cancel", { reason: "not wanted" }],
+  approve: ["review", { decision: "approve", by: "Ada", reason: "looked at" }],
+  reject: ["review", { decision: "reject", by: "Ada", reason: "looked at" }],
+  ship: ["ship", { carrier: "Royal Mail", by: "Ada" }],
+  deliver: ["deliver", { by: "Ada" }],
+};
+
+/** An order that may yet come to be approved: too early to ship it. */
+const isEarly = (what: Asked["what"], refusal: string) =>
+  what === "ship" && /"order_status":"(received|paid)"/.test(refusal);
+
+/**
+ * Cancels and ships orders at their moments, and decides what waits for a person, over HTTP in any region, as clients do.
+ */
 export function startPeople(options: PeopleOptions): People {
   const { mesh, plan, signal } = options;
   const asked: Asked[] = [];
@@ -56,6 +71,8 @@ export function startPeople(options: PeopleOptions): People {
     command(id, what, from(region)).then(
       (one) => {
         asked.push(one);
+        const goesOn = what === "ship" && one.outcome === "accepted" && plan.shipments.get(id)?.delivered === true;
+        if (goesOn) ask(id, "deliver", region);
         open.delete(`${what} ${id}`);
       },
       (error: Error) => signal.aborted || failed.reject(error),
@@ -65,10 +82,7 @@ export function startPeople(options: PeopleOptions): People {
   /** The same key at every try: a repeat of what was done already is answered as it was the first time. */
   async function command(id: string, what: Asked["what"], first: number): Promise<Asked> {
     const key = `life-${options.seed}-${what}-${id}`;
-    const [path, body] =
-      what === "cancel"
-        ? ["cancel", { reason: "not wanted" }]
-        : ["review", { decision: what, by: "Ada", reason: "looked at" }];
+    const [path, body] = commands[what];
     const end = performance.now() + giveUpMs;
     let last = "";
     for (let tries = 1; performance.now() < end; tries++) {
@@ -76,11 +90,13 @@ export function startPeople(options: PeopleOptions): People {
       const answer = await post(`${http}/v1/orders/${encodeURIComponent(id)}/${path}`, key, body);
       if (answer.status === 200) return { id, what, outcome: "accepted", reason: "", tries };
       const { status, text } = answer;
-      if (status === 409) return { id, what, outcome: "refused", reason: text, tries };
+      const early = status === 409 && isEarly(what, text);
+      if (status === 409 && !early) return { id, what, outcome: "refused", reason: text, tries };
       last = `${status} ${text}`;
       // 404: the region's copy of another home has not come so far; 5xx and nothing: whether it was done is unknown.
-      if (status !== 0 && status !== 404 && status !== 429 && status < 500) throw new Error(`${what} ${id}: ${last}`);
-      count(`${status === 0 ? "no answer" : status}`);
+      if (!early && status !== 0 && status !== 404 && status !== 429 && status < 500)
+        throw new Error(`${what} ${id}: ${last}`);
+      count(`${status === 0 ? "no answer" : early ? "too early" : status}`);
       await wait(Math.min(100 * tries, 1_000), undefined, { signal });
     }
     return { id, what, outcome: "unknown", reason: last, tries: Number.POSITIVE_INFINITY };
@@ -100,14 +116,18 @@ export function startPeople(options: PeopleOptions): People {
   const authorization = { authorization: `Bearer ${options.token}` };
 
   const uncancelled = new Map(plan.cancels);
-  async function cancelAtTheirMoments(): Promise<void> {
+  const unshipped = new Map(plan.shipments);
+  async function askAtTheirMoments(
+    planned: Map<string, { readonly afterMs: number; readonly region: string }>,
+    what: "cancel" | "ship",
+  ): Promise<void> {
     const dueMs = new Map<string, number>();
-    for (; uncancelled.size > 0; await wait(lookMs, undefined, { signal })) {
-      for (const [id, { afterMs, region }] of uncancelled) {
+    for (; planned.size > 0; await wait(lookMs, undefined, { signal })) {
+      for (const [id, { afterMs, region }] of planned) {
         if (!dueMs.has(id) && options.isAcknowledged(id)) dueMs.set(id, performance.now() + afterMs);
         if (performance.now() < (dueMs.get(id) ?? Number.POSITIVE_INFINITY)) continue;
-        uncancelled.delete(id);
-        ask(id, "cancel", region);
+        planned.delete(id);
+        ask(id, what, region);
       }
     }
   }
@@ -145,7 +165,11 @@ export function startPeople(options: PeopleOptions): People {
     return ids;
   }
 
-  const working = Promise.all([cancelAtTheirMoments(), decideWhatWaits()]).then(
+  const working = Promise.all([
+    askAtTheirMoments(uncancelled, "cancel"),
+    askAtTheirMoments(unshipped, "ship"),
+    decideWhatWaits(),
+  ]).then(
     () => {},
     (error) => {
       if (!signal.aborted) throw error;
@@ -153,7 +177,7 @@ export function startPeople(options: PeopleOptions): People {
   );
   return {
     ...{ asked, again },
-    waiting: () => uncancelled.size + open.size,
+    waiting: () => uncancelled.size + unshipped.size + open.size,
     isLeft: (id) => (plan.decisions.get(id)?.decision ?? "leave") === "leave",
     done: Promise.race([working, failed.promise]),
   };

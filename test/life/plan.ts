@@ -26,11 +26,21 @@ export interface PlannedDecision {
   readonly region: string;
 }
 
+export interface PlannedShipment {
+  /** After the order was acknowledged; asked again until it is approved. */
+  readonly afterMs: number;
+  readonly region: string;
+  /** Else it stays on its way. */
+  readonly delivered: boolean;
+}
+
 export interface Plan {
   readonly orders: ReadonlyMap<string, PlannedOrder>;
   readonly cancels: ReadonlyMap<string, PlannedCancel>;
   /** Of every order of which a person may be asked. */
   readonly decisions: ReadonlyMap<string, PlannedDecision>;
+  /** Of orders that the rules approve. Some of them are cancelled as well: one of the two is first. */
+  readonly shipments: ReadonlyMap<string, PlannedShipment>;
 }
 
 export interface PlanOptions {
@@ -40,6 +50,8 @@ export interface PlanOptions {
   readonly cancellations: number;
   /** Orders left to a person, at least: where the file has fewer, some are made large enough. */
   readonly reviews: number;
+  /** Orders that are shipped, half of them delivered. */
+  readonly shipments: number;
   readonly cancelAfterMsMax: number;
   readonly regions: readonly string[];
 }
@@ -71,7 +83,13 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
     const decision = drawn < 0.4 ? "approve" : drawn < 0.8 ? "reject" : "leave";
     decisions.set(id, { decision, region: random.pick(options.regions) });
   }
-  return { orders: planned, cancels, decisions };
+  const shipments = new Map<string, PlannedShipment>();
+  const approved = shuffled(orders, random).filter(({ verdict }) => verdict === "approve");
+  for (const { id } of approved.slice(0, options.shipments)) {
+    const afterMs = random.below(options.cancelAfterMsMax);
+    shipments.set(id, { afterMs, region: random.pick(options.regions), delivered: random.next() < 0.5 });
+  }
+  return { orders: planned, cancels, decisions, shipments };
 }
 
 function readOrder(line: OrderLine): PlannedOrder {

@@ -30,6 +30,9 @@ export interface LifeOptions {
   readonly count: number;
   readonly cancellations: number;
   readonly reviews: number;
+  readonly shipments: number;
+  /** Gateways, projectors and workers die apart from each other: each region is three processes. */
+  readonly split: boolean;
   /** Orders a second. */
   readonly rate: number;
   readonly killsMax: number;
@@ -62,7 +65,7 @@ export async function runLife(options: LifeOptions): Promise<LifeOutcome> {
   try {
     // It takes a moment, so that cancels and deaths come while it works. Failing: with and without having done it.
     const faults = `decline=5% error=3% error-after=2% lost=2% latency=0-200 seed=${seed}`;
-    await using mesh = await startMesh(dir, faults);
+    await using mesh = await startMesh(dir, faults, options);
     say(`the mesh is up; its provider has ${faults}`);
     checks = await live(mesh, options);
     held = !signal.aborted && checks.every(({ findings }) => findings.length === 0);
@@ -74,10 +77,10 @@ export async function runLife(options: LifeOptions): Promise<LifeOutcome> {
 }
 
 async function live(mesh: RunningMesh, options: LifeOptions): Promise<Check[]> {
-  const { seed, say, count, cancellations, reviews, cancelAfterMsMax } = options;
+  const { seed, say, count, cancellations, reviews, shipments, cancelAfterMsMax } = options;
   const regions = Object.keys(mesh.endpoints.regions);
   const file = options.orders ?? shippedOrders;
-  const plan = await planRun({ seed, file, count, cancellations, reviews, cancelAfterMsMax, regions });
+  const plan = await planRun({ seed, file, count, cancellations, reviews, shipments, cancelAfterMsMax, regions });
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
   const token = mesh.endpoints.tokens.acme!.full!;
