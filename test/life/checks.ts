@@ -171,7 +171,7 @@ export function checkEndings({ plan, asked, ledger, orders }: Seen): Check {
 }
 
 type Stands = (status: OrderStatus | undefined, cancelled: boolean) => boolean;
-const any: Stands = () => true;
+const whatever: Stands = () => true;
 const isCancelled: Stands = (_, cancelled) => cancelled;
 const among =
   (...right: readonly OrderStatus[]): Stands =>
@@ -182,8 +182,8 @@ const among =
 const answersAllow: Readonly<Record<Asked["what"], { readonly accepted: Stands; readonly refused: Stands }>> = {
   // What is neither rejected nor on its way can always be cancelled.
   cancel: { accepted: among("cancelled"), refused: among("rejected", "shipped", "delivered") },
-  approve: { accepted: any, refused: isCancelled },
-  reject: { accepted: any, refused: isCancelled },
+  approve: { accepted: whatever, refused: isCancelled },
+  reject: { accepted: whatever, refused: isCancelled },
   ship: { accepted: among("shipped", "delivered"), refused: among("rejected", "cancelled") },
   deliver: { accepted: among("delivered"), refused: () => false },
 };
