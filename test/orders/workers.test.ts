@@ -103,6 +103,7 @@ for (const kind of all) {
         await dying.worker.done;
       }
       await using _second = await shop.worker(kind);
+      await eventually("all that it had is done with", () => isDone(shop, kind));
       await reaches(shop, id, approved);
       await reaches(shop, poor, unpaid);
       await reaches(shop, large, refunded);
