@@ -3,6 +3,7 @@
  * these steps (DIE_AT, from 1), before or after it has had its effect, or halfway where it is a write (DIE_WHEN). At its end
  * the process says which steps there were.
  */
+import { mock } from "bun:test";
 import fs from "node:fs";
 import { open } from "node:fs/promises";
 import { devNull } from "node:os";
@@ -34,6 +35,8 @@ function count(owner: object, name: string, { halfway, settled }: Partly = {}): 
     if (steps.push(name) !== at) return itself(...args);
     if (when === "before") die();
     const done = when === "halfway" ? halfway?.(itself, args) : itself(...args);
+    // What is not waited for by its caller must not go on behind it.
+    if (!(done instanceof Promise) && settled === undefined) die();
     return Promise.resolve(done)
       .then(() => settled?.(this))
       .then(die);
@@ -46,7 +49,9 @@ const files: object = Object.getPrototypeOf(handle);
 await handle.close();
 for (const name of ["readFile", "truncate", "datasync"]) count(files, name);
 count(files, "appendFile", { halfway: (append, [text]) => append(String(text).slice(0, 40)) });
-for (const name of ["writeFileSync", "linkSync", "renameSync", "rmSync"]) count(fs, name);
+const locking = { ...fs };
+for (const name of ["writeFileSync", "linkSync", "renameSync", "rmSync"]) count(locking, name);
+mock.module("node:fs", () => ({ ...locking, default: locking }));
 
 // Messages share a prototype that the library does not export.
 const nc = await connect({ servers: process.argv[2] });

@@ -14,4 +14,6 @@ process.stdout.write("ready\n");
 process.once("SIGTERM", async () => {
   await provider[Symbol.asyncDispose]();
   await connection.close();
+  // As a command ends: a limit of what is over must not be waited for.
+  process.exit(0);
 });

@@ -1,4 +1,5 @@
 /** A process of its own that does the work of all three workers on its part of a region's shards, until SIGTERM. */
+import { aborted } from "../../mesh/aborting.ts";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import { silent } from "../../mesh/logger.ts";
@@ -11,7 +12,7 @@ const [url, logName, bucket] = process.argv.slice(2) as [string, string, string]
 const stop = new AbortController();
 process.once("SIGTERM", () => stop.abort());
 
-await using stack = new AsyncDisposableStack();
+const stack = new AsyncDisposableStack();
 const region = stack.use(await openRegion(url, { shards: 4, bytesMax: 50 << 20, log: logName }));
 const { store } = stack.use(await region.process({ owns: false }));
 const connection: Connection = stack.use(
@@ -24,4 +25,7 @@ const options = {
 };
 for (const start of [startPaymentWorker, startReviewWorker, startSagaWorker]) stack.use(start(options));
 process.stdout.write("ready\n");
-await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+await aborted(stop.signal);
+await stack.disposeAsync();
+// As a command ends: a limit of what is over must not be waited for.
+process.exit(0);
