@@ -97,6 +97,13 @@ export const orderMutations: readonly Mutation[] = [
     test: turns("a worker whose lease another one has"),
   },
   {
+    name: "a worker that stood still takes what another one may have by now",
+    file: "orders/workers/shard-work.ts",
+    find: "if (!turn.held()) break;",
+    replace: "",
+    test: turns("a worker whose lease may have run out"),
+  },
+  {
     name: "a worker that joins gets no part of the shards",
     file: "orders/workers/turns.ts",
     find: "if (!mine && members.settledMs() >= limits.settleMs) turn.leave.abort();",

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
-import { type LeaseOptions, openLeases } from "../../mesh/lease.ts";
+import { type LeaseOptions, type Leases, openLeases } from "../../mesh/lease.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { serve } from "../../mesh/requests.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
@@ -52,6 +52,8 @@ export interface WorkOptions {
   readonly wrap?: (store: EventStore, kill: () => Promise<void>) => EventStore;
   /** Stands between the worker and everything outside. */
   readonly ports?: (ports: WorkerPorts, kill: () => Promise<void>) => WorkerPorts;
+  /** Stands between the worker and its leases. */
+  readonly doubting?: (leases: Leases) => Leases;
   readonly logger?: Logger;
   /** Ends the name of its lease bucket: it sees only the workers that have the same. */
   readonly apart?: string;
@@ -98,7 +100,15 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
 
   async function startOne(
     kind: OrderWorker,
-    { wrap, ports, logger = silent, apart = "", ackWaitMs = 1_000, paymentTimeoutMs }: WorkOptions = {},
+    {
+      wrap,
+      ports,
+      paymentTimeoutMs,
+      doubting = (leases) => leases,
+      logger = silent,
+      apart = "",
+      ackWaitMs = 1_000,
+    }: WorkOptions = {},
   ): Promise<StartedWorker> {
     const connection = await connect(kind);
     const stop = new AbortController();
@@ -112,7 +122,7 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
     const outside = ports?.(own, kill) ?? own;
     const options: WorkerOptions = {
       ...outside,
-      leases: await openLeases(outside.connection, bucket + apart, shortLeases),
+      leases: doubting(await openLeases(outside.connection, bucket + apart, shortLeases)),
       log: region.log.name,
       shards,
       tenant: "acme",

@@ -1,5 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { openLeases } from "../../mesh/lease.ts";
+import { type Leases, openLeases } from "../../mesh/lease.ts";
 import { leaseSubject, workerLease } from "../../mesh/subjects.ts";
 import { limits } from "../../orders/workers/limits.ts";
 import { hashShard } from "../../store/ids.ts";
@@ -71,6 +71,34 @@ async function steal({ process, region, bucket }: Workshop, shard: number) {
   const lease = await (await openLeases(process.connection, bucket, shortLeases)).acquire(key, "stranger");
   return lease!;
 }
+
+test("a worker whose lease may have run out, though it has heard nothing, takes nothing until it has it anew", async () => {
+  await using shop = await openWorkshop({ shards: 1 });
+  await using _provider = await shop.provider();
+  let sure = true;
+  let taken = 0;
+  const doubting = (leases: Leases): Leases => ({
+    ...leases,
+    async acquire(key, owner) {
+      const lease = await leases.acquire(key, owner);
+      if (lease !== undefined) taken++;
+      return lease && { ...lease, held: () => sure && lease.held() };
+    },
+  });
+  await using _payment = await shop.worker("payment", { doubting });
+  await using _review = await shop.worker("review");
+  const [before, after] = solvent as [string, string];
+  await shop.order(before);
+  await reaches(shop, before, approved);
+  const once = taken;
+  sure = false;
+  await shop.order(after);
+  await eventually("it has let the shard go, and taken it again", () => taken >= once + 2);
+  expect(await shop.history(after)).toEqual(["created"]);
+  sure = true;
+  await reaches(shop, after, approved);
+  await expectLedger(shop, { charges: 2, refunds: 0 });
+});
 
 test("a worker that leaves finishes what it has begun, and hands back the rest: the next one has it at once", async () => {
   await using shop = await openWorkshop();
