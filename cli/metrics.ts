@@ -4,6 +4,7 @@ import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-stor
 import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner/shard.ts";
 import { limits } from "./limits.ts";
+import type { Workers } from "./workers.ts";
 
 /**
  * What a region's process tells Prometheus, on the admin port. Every label has a closed set of values: the tenants, logs and
@@ -13,7 +14,13 @@ export interface Metrics {
   /** The store, its appends counted and timed. */
   metered(tenant: string, store: Store): Store;
   /** The text of a scrape. Never rejects: what cannot be known now is left out. */
-  text(now: { readonly ready: boolean; readonly stores: ReadonlyMap<string, Store> }): Promise<string>;
+  text(now: { readonly ready: boolean; readonly tenants: ReadonlyMap<string, MeasuredTenant> }): Promise<string>;
+}
+
+/** What of a tenant is shown; undefined where the process's roles do not need it. */
+export interface MeasuredTenant {
+  readonly store: Store | undefined;
+  readonly workers: Pick<Workers, "status"> | undefined;
 }
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -44,15 +51,27 @@ export function createMetrics(): Metrics {
     registers,
   });
   const shards = createShardGauges(registry);
+  const worked = new Gauge({
+    name: "meridian_worker_shards",
+    help: "Shards of the orders' log that this process works, by worker; over the processes of a region they add up to all",
+    labelNames: ["tenant", "worker"],
+    registers,
+  });
   return {
     metered: (tenant, store) => ({ ...store, ...meteredAppends(tenant, store, { appends, seconds }) }),
-    async text({ ready: isReady, stores }) {
+    async text({ ready: isReady, tenants }) {
       const known = await Promise.all(
-        [...stores].map(async ([name, store]) => [name, store, await standing(store)] as const),
+        [...tenants].map(async ([tenant, { store }]) => ({ tenant, store, info: store && (await standing(store)) })),
       );
       ready.set(isReady ? 1 : 0);
       shards.reset();
-      for (const [tenant, store, info] of known) shards.set(tenant, store, info);
+      for (const { tenant, store, info } of known) if (store && info) shards.set(tenant, store, info);
+      worked.reset();
+      for (const [tenant, { workers }] of tenants) {
+        for (const [worker, status] of Object.entries(workers?.status() ?? {})) {
+          worked.set({ tenant, worker }, status.shards.length);
+        }
+      }
       return registry.metrics();
     },
   };

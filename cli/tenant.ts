@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import type { TenantServices } from "../gateway/gateway.ts";
 import type { Connection } from "../mesh/connection.ts";
-import { leaseDefaults, openLeases } from "../mesh/lease.ts";
+import { type Leases, leaseDefaults, openLeases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import { mirrorLag } from "../mesh/streams.ts";
 import { leaseBucket, workers as workerNames } from "../mesh/subjects.ts";
@@ -35,6 +35,8 @@ export interface TenantProcess extends AsyncDisposable {
   readonly services: TenantServices | undefined;
   /** Undefined where no role needs it. */
   readonly store: Store | undefined;
+  /** Undefined where no role names one. */
+  readonly workers: Workers | undefined;
   /** "ok", or what is missing, in words. */
   check(): string;
   status(): Promise<object>;
@@ -75,7 +77,9 @@ export async function openTenant({
   const store = opening && metrics.metered(tenant.name, await opening);
   let workers: Workers | undefined;
   if (store !== undefined && does(...workerNames)) {
-    workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
+    const connection = await connect("worker");
+    const leases = await findLeases(around, connection, tenant, false);
+    workers = stack.use(startWorkers(around, { tenant, store, connection, leases, halt }));
   }
   const services = store && {
     store,
@@ -88,6 +92,7 @@ export async function openTenant({
     tenant,
     services,
     store,
+    workers,
     check: () => (connections.every((connection) => connection.connected()) ? "ok" : "not connected to NATS"),
     status: () =>
       statusOf(around, tenant, {
@@ -122,19 +127,10 @@ async function openTenantStore(
   connection: Connection,
   stack: AsyncDisposableStack,
 ): Promise<Store> {
-  const { config, logger, signal } = around;
+  const { config, logger } = around;
   const region = config.region.name;
   const owns = role === "store";
-  // As many as the log that has most: a shard of it must find its owner while a server is away.
-  const replicas = Math.max(...tenant.logs.map((log) => log.replicas));
-  const leases = await keepTrying(
-    () => openLeases(connection, leaseBucket, { ...leaseDefaults, make: owns, replicas }),
-    {
-      what: `open the leases of ${tenant.name}`,
-      logger,
-      signal,
-    },
-  );
+  const leases = await findLeases(around, connection, tenant, owns);
   const logs: StoreLog[] = [];
   for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log, owns));
   return stack.use(
@@ -154,6 +150,22 @@ async function openTenantStore(
       signal: halt,
     }),
   );
+}
+
+/** `make`: who owns shards makes the bucket, the others wait for it. */
+async function findLeases(
+  { logger, signal }: Surroundings,
+  connection: Connection,
+  tenant: Tenant,
+  make: boolean,
+): Promise<Leases> {
+  // As many as the log that has most: a shard of it must find its owner while a server is away.
+  const replicas = Math.max(...tenant.logs.map((log) => log.replicas));
+  return await keepTrying(() => openLeases(connection, leaseBucket, { ...leaseDefaults, make, replicas }), {
+    what: `open the leases of ${tenant.name}`,
+    logger,
+    signal,
+  });
 }
 
 /**
@@ -199,7 +211,7 @@ async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Pro
   );
   return {
     shards: parts.store?.status() ?? {},
-    workers: parts.workers?.counts() ?? {},
+    workers: parts.workers?.status() ?? {},
     projections: await parts.projections(),
     mirrors: targets,
   };

@@ -6,7 +6,6 @@ import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
-import type { Store } from "../store/open.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
 import { CliError } from "./error.ts";
@@ -48,7 +47,7 @@ export async function openRegion(
       address: config.admin,
       ready,
       status: () => status(config, parts),
-      metrics: () => metrics.text({ ready: ready().ready, stores: storesOf(tenants) }),
+      metrics: () => metrics.text({ ready: ready().ready, tenants }),
     }),
   );
 
@@ -74,10 +73,6 @@ export async function openRegion(
   logger.info({ region: config.region.name, roles: [...config.roles], ...gateway }, "ready");
   const opened = stack.move();
   return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
-}
-
-function storesOf(tenants: ReadonlyMap<string, TenantProcess>): ReadonlyMap<string, Store> {
-  return new Map([...tenants].flatMap(([name, { store }]) => (store === undefined ? [] : [[name, store]])));
 }
 
 function openRegionDatabase(config: RegionConfig, logger: ProcessLogger): Database {

@@ -1,4 +1,5 @@
 import type { Connection } from "../mesh/connection.ts";
+import type { Leases } from "../mesh/lease.ts";
 import type { LogName } from "../mesh/log.ts";
 import { workers } from "../mesh/subjects.ts";
 import type { Tenant } from "../mesh/topology.ts";
@@ -6,19 +7,36 @@ import { watchDeadlines } from "../orders/workers/deadlines.ts";
 import { startPaymentWorker } from "../orders/workers/payment.ts";
 import { startReviewWorker } from "../orders/workers/review.ts";
 import { startSagaWorker } from "../orders/workers/saga.ts";
+import type { WorkerCounts } from "../orders/workers/workbench.ts";
 import type { Worker } from "../orders/workers/worker.ts";
 import { findOverdue } from "../projections/overdue.ts";
 import type { Store } from "../store/open.ts";
 import { logName, type Surroundings } from "./tenant-logs.ts";
 
 export interface Workers extends AsyncDisposable {
-  counts(): object;
+  /** By worker. */
+  status(): Readonly<Record<string, WorkerStatus>>;
+}
+
+export interface WorkerStatus extends WorkerCounts {
+  /** Those that this process works now. */
+  readonly shards: readonly number[];
+}
+
+export interface WorkerPlace {
+  readonly tenant: Tenant;
+  readonly store: Store;
+  /** With the rights of a worker. */
+  readonly connection: Connection;
+  readonly leases: Leases;
+  /** Cuts off what is under way. */
+  readonly halt: AbortSignal;
 }
 
 const starters = { payment: startPaymentWorker, review: startReviewWorker, saga: startSagaWorker } as const;
 
-/** The workers of one tenant's orders that the process's roles name, on every shard of the region's own log. */
-export function startWorkers(around: Surroundings, connection: Connection, tenant: Tenant, store: Store): Workers {
+/** The workers of one tenant's orders that the process's roles name, on its part of the shards of the region's own log. */
+export function startWorkers(around: Surroundings, { tenant, store, connection, leases, halt }: WorkerPlace): Workers {
   const { config, logger, signal } = around;
   const region = config.region.name;
   const started = new Map<string, Worker>();
@@ -28,15 +46,16 @@ export function startWorkers(around: Surroundings, connection: Connection, tenan
     tenant.logs.find(({ categories }) => categories.includes("order")) ?? tenant.logs.find(({ rest }) => rest);
   if (log !== undefined) {
     const name = logName(log, region);
-    const shards = Array.from({ length: log.shards }, (_, shard) => shard);
-    const { currency } = tenant;
-    const options = { connection, log: name, shards, store, tenant: tenant.name, region, currency, logger, signal };
+    const { name: of, currency } = tenant;
+    const about = { log: name, shards: log.shards, tenant: of, region, currency };
+    const options = { ...about, connection, leases, store, logger, signal: halt };
     for (const role of workers) if (config.roles.has(role)) started.set(role, starters[role](options));
     const stopping = AbortSignal.any([signal, stop.signal]);
     if (config.roles.has("saga")) watching = watchOverdue(around, tenant, name, store, stopping);
   }
   return {
-    counts: () => Object.fromEntries([...started].map(([role, worker]) => [role, worker.counts()])),
+    status: () =>
+      Object.fromEntries([...started].map(([role, worker]) => [role, { ...worker.counts(), shards: worker.shards() }])),
     async [Symbol.asyncDispose]() {
       stop.abort();
       await Promise.all([watching, ...[...started.values()].map((worker) => worker[Symbol.asyncDispose]())]);

@@ -130,7 +130,7 @@ async function acknowledge(c: Connection, { message, reply }: Pulled): Promise<v
       return;
     } catch (cause) {
       const code = cause instanceof MeshError ? cause.code : "timeout";
-      const again = code === "no-responders" || (code === "timeout" && cut);
+      const again = !c.wire.closed() && (code === "no-responders" || (code === "timeout" && cut));
       if (!again || monotonicMs() > until) {
         const text = `message ${message.sequence} of ${message.subject} could not be acknowledged`;
         throw new MeshError(code, text, { cause });

@@ -1,7 +1,7 @@
 import type { Connection } from "./connection.ts";
 import { createTrouble, deliveries, openEphemeral } from "./feed.ts";
 import type { LeaseChange } from "./lease.ts";
-import { leaseKey, leaseStream, leaseSubjects } from "./subjects.ts";
+import { leaseKey, leaseStream, leaseSubject } from "./subjects.ts";
 
 /**
  * What is held now, then every change of an owner. Each time the reader opens anew (the connection was lost), it compares
@@ -10,6 +10,7 @@ import { leaseKey, leaseStream, leaseSubjects } from "./subjects.ts";
 export async function* watchLeases(
   c: Connection,
   bucket: string,
+  keys: string,
   signal: AbortSignal,
 ): AsyncGenerator<LeaseChange, void> {
   const stream = leaseStream(bucket);
@@ -17,7 +18,7 @@ export async function* watchLeases(
   const known = new Map<string, string>();
   const decoder = new TextDecoder();
   while (!signal.aborted) {
-    const start = { stream, filter: leaseSubjects(bucket), from: "last-per-subject" } as const;
+    const start = { stream, filter: leaseSubject(bucket, keys), from: "last-per-subject" } as const;
     const opened = await openEphemeral(c, start, signal).catch(trouble.report);
     if (opened === undefined) {
       await trouble.pause();

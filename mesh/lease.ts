@@ -36,8 +36,11 @@ export interface Leases {
   /** Undefined: someone else has it, or it could not be known; try again. Rejects with MeshError "refused", "closed". */
   acquire(key: string, owner: string): Promise<Lease | undefined>;
   holder(key: string): Promise<string | undefined>;
-  /** First what is held now, then every change of an owner, until `signal` aborts. */
-  watch(signal: AbortSignal): AsyncIterable<LeaseChange>;
+  /**
+   * First what is held now, then every change of an owner, until `signal` aborts. `keys`: a pattern as subjects have it;
+   * default: all.
+   */
+  watch(signal: AbortSignal, keys?: string): AsyncIterable<LeaseChange>;
 }
 
 export interface LeaseOptions {
@@ -78,7 +81,7 @@ export async function openLeases(c: Connection, bucket: string, options: LeaseOp
       checkKey(key);
       return (await readKey(c, bucket, key)).owner;
     },
-    watch: (signal) => watchLeases(c, bucket, signal),
+    watch: (signal, keys = ">") => watchLeases(c, bucket, keys, signal),
   };
 }
 

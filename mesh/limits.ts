@@ -79,6 +79,10 @@ export const leaseKeyLengthMax = 128;
 export const leaseBucketBytesMax = 4 * 1024 * 1024;
 /** A renewal whose outcome is not known is sent again after this: often within the margin. */
 export const leaseRetryMs = 100;
+/** A process that could not announce itself is meant to have no shard: it tries again as often as a lease is renewed. */
+export const memberRetryMs = 1_000;
+/** How long a process that did not answer is passed over: as long as its lease may last without it. */
+export const unheardMs = 5_000;
 /** JetStream allows no shorter delete marker; watchers learn from it that a lease has run out. */
 export const leaseMarkerMs = 1_000;
 

@@ -10,10 +10,12 @@ import { paymentAnswerMsMax, paymentAnswersMax } from "./limits.ts";
 import {
   acknowledgements,
   anyInbox,
+  anyWorkerLease,
   api,
   appendSubject,
   leaseBucket,
   leaseStream,
+  leaseSubject,
   leaseSubjects,
   localApi,
   logFilter,
@@ -70,7 +72,10 @@ export function rightsOf(role: Role, mesh: Mesh, tenant: Tenant): Rights {
       });
     case "worker":
       return client(
-        [...[anyAppend, paymentSubject(R), acknowledgements], ...reading([...streams, leaseStream(leaseBucket)])],
+        [
+          ...[anyAppend, paymentSubject(R), acknowledgements, leaseSubject(leaseBucket, anyWorkerLease)],
+          ...reading([...streams, leaseStream(leaseBucket)]),
+        ],
         { forbidden: touching(durable.filter((name) => !isWorker(name))) },
       );
     case "projector":

@@ -81,6 +81,16 @@ export const leaseBucket = "leases";
 export const leaseStream = (bucket: string): string => `KV_${bucket}`;
 export const leaseSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`;
 export const leaseSubjects = (bucket: string): string => `$KV.${bucket}.>`;
+/** Keys of the leases by which the processes that own a tenant's shards say that they are there. */
+export const ownersPresent = "process-";
+
+/** Keys of a worker's leases of one log: under a token of their own, so that a worker's rights end there. */
+export const workerLeases = (name: LogName, worker: string): string => `work.${logStream(name)}.${worker}`;
+export const workerLease = (name: LogName, worker: string, shard: number): string =>
+  `${workerLeases(name, worker)}.${shard}`;
+export const workersPresent = (name: LogName, worker: string): string => `${workerLeases(name, worker)}.process-`;
+/** All of them: for permissions only. */
+export const anyWorkerLease = "work.>";
 export const leaseKey = (bucket: string, subject: string): string => subject.slice(`$KV.${bucket}.`.length);
 
 /** Of an answer that is an error: as all NATS services have them, so that any client and the `nats` command show them. */

@@ -111,14 +111,10 @@ export const forwardsInFlightMax = 2;
 export const handOverRetryMs = 100;
 /** Who has let a shard go for another does not claim it again because somebody still sends appends there. */
 export const passedOnMs = 1_000;
-/** A process that could not announce itself owns no shard that another is meant to: tried again as often as a lease. */
-export const memberRetryMs = 1_000;
 /** Streams that one subscription names: each is checked and kept for as long as it lasts. */
 export const subscribedStreamsMax = 1_000;
 /** Logs that clients of a tenant read by position at once in a process: each holds a consumer, and up to 24 MB read ahead. */
 export const readLogsMax = 32;
-/** How long a process that did not answer is passed over: as long as its lease may last without it. */
-export const unheardMs = 5_000;
 /** How often an owner looks whether a shard of its is meant for another process, and gives at most one up. */
 export const balanceMs = 1_000;
 /** Processes come and go together in a restart: nothing moves before none has for so long. */

@@ -3,8 +3,9 @@ import { hostname } from "node:os";
 import type { Leases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import type { Logger } from "../mesh/logger.ts";
+import { createMembers } from "../mesh/members.ts";
 import { serve } from "../mesh/requests.ts";
-import { appendSubject } from "../mesh/subjects.ts";
+import { appendSubject, ownersPresent } from "../mesh/subjects.ts";
 import { createAppends } from "./appends.ts";
 import type { LogKey } from "./archive.ts";
 import { StoreError } from "./error.ts";
@@ -15,7 +16,6 @@ import { createRegions } from "./regions.ts";
 import { createForwardHandler } from "./shards/forward-handler.ts";
 import { createForwarder } from "./shards/forwarder.ts";
 import { createLocalLog, type LocalLog } from "./shards/local-log.ts";
-import { createMembers } from "./shards/members.ts";
 import { createShardEnds } from "./shards/shard-ends.ts";
 import { createShardInfo } from "./shards/shard-info.ts";
 import type { StoreOptions } from "./store-options.ts";
@@ -29,14 +29,14 @@ export interface Store extends EventStore, AsyncDisposable {
 
 /** The event store of one tenant in one region. Keeps the shards that it claims until it is disposed of. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { region, connection, logger, owns = true } = options;
+  const { region, connection, leases, logger, owns = true } = options;
   const nonce = randomBytes(8);
   const owner = nonce.toString("hex");
   const forwarder = createForwarder(connection);
   const homes = createRegions(options);
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, options.signal]);
-  const members = createMembers({ leases: options.leases, self: owns ? owner : undefined, logger, signal });
+  const members = createMembers({ leases, prefix: ownersPresent, self: owns ? owner : undefined, logger, signal });
   const locals: LocalLog[] = options.logs.map((log) =>
     createLocalLog({
       ...log,

@@ -7,8 +7,11 @@ export const limits = {
    * put off the shard's work stands still. Each costs the server about 100 bytes, and the shard at most 28 tries a second.
    */
   unacknowledged: 8_192,
-  /** After so long without a sign of life a batch is delivered again. Signs are sent three times as often. */
-  ackWaitMs: 30_000,
+  /**
+   * After so long without a sign of life a batch is delivered again; signs are sent three times as often. As long as a lease:
+   * who takes over from a process that was killed gets what that one had begun, too.
+   */
+  ackWaitMs: 5_000,
   /** Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. */
   ordersAtOnce: 64,
   /** Events taken from the log and not yet done, over all shards; above it no further batch is taken. */
@@ -40,8 +43,14 @@ export const limits = {
   laterMsMax: 300_000,
   /** Before a consumer that broke down is opened again. */
   reopenMs: 1_000,
-  /** A worker that is to stop waits so long for what it has begun; what takes longer is delivered again. */
+  /** A shard that is to be left waits so long for what has begun; what takes longer is handed back, as a stop takes 9 s at most. */
   stopMs: 3_000,
+  /** What is handed back comes again after this: with a delay the server puts it in order. */
+  handBackMs: 20,
+  /** Looks whether a shard is to be taken or left, beside those at every change of a lease: what failed is tried again. */
+  lookMs: 250,
+  /** Processes come and go together in a restart: none leaves a shard to another before nobody has for so long. */
+  settleMs: 1_000,
   /** Streams asked for at a time when a batch must be confirmed by the store. */
   confirmationsAtOnce: 16,
   /** Requests that the provider works on at a time for one connection; the disk takes them in groups. */

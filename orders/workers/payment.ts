@@ -2,7 +2,8 @@ import { OrderError } from "../error.ts";
 import { paymentKey } from "../payments.ts";
 import type { Role } from "./act.ts";
 import { createProviderClient } from "./provider-client.ts";
-import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
+import type { WorkerOptions } from "./workbench.ts";
+import { startWorker, type Worker } from "./worker.ts";
 
 /** order.created, or its deadline → ask for the charge → order.payment-debited or order.payment-declined. */
 export function startPaymentWorker(options: WorkerOptions): Worker {

@@ -1,7 +1,8 @@
 import { OrderError } from "../error.ts";
 import { review } from "../review.ts";
 import type { Role } from "./act.ts";
-import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
+import type { WorkerOptions } from "./workbench.ts";
+import { startWorker, type Worker } from "./worker.ts";
 
 /** order.payment-debited → by the rules order.approved, order.review-requested (a person decides) or order.refund-requested. */
 export function startReviewWorker(options: WorkerOptions): Worker {

@@ -5,7 +5,8 @@ import type { OrderFacts } from "../order-events.ts";
 import { isPaymentOf, paymentKey } from "../payments.ts";
 import type { Role } from "./act.ts";
 import { createProviderClient } from "./provider-client.ts";
-import { startWorker, type Worker, type WorkerOptions } from "./worker.ts";
+import type { WorkerOptions } from "./workbench.ts";
+import { startWorker, type Worker } from "./worker.ts";
 
 /**
  * Carries an order that cannot stand to its end: gives back what was charged, blocks the key of what may yet be, and then

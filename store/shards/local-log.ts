@@ -1,6 +1,7 @@
 import { every } from "../../mesh/clock.ts";
 import type { Leases } from "../../mesh/lease.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import type { Members } from "../../mesh/members.ts";
 import { logStream } from "../../mesh/subjects.ts";
 import type { Archive, LogKey } from "../archive.ts";
 import type { AppendRequest, AppendResult, Durability } from "../event-store.ts";
@@ -13,7 +14,6 @@ import type { Shard } from "../owner/shard.ts";
 import type { StoreLog } from "../store-options.ts";
 import type { Forwarder } from "./forwarder.ts";
 import { createHandOver } from "./hand-over.ts";
-import type { Members } from "./members.ts";
 import { createShardSender } from "./shard-sender.ts";
 
 /** This region's own log of one name: its shards, and which of them an append or a new id goes to. */

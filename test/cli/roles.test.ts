@@ -116,6 +116,39 @@ test("an order that a client of the Go system records with CreateEvent gets its 
   expect(await orderOf(id)).toMatchObject({ order_id: id, amount: "19.98", currency: "GBP" });
 }, 20_000);
 
+/** By worker: how many shards of the tenant's orders the process says that it works. */
+async function workedBy({ admin }: RunningProcess): Promise<Record<string, number>> {
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const lines = text.matchAll(/^meridian_worker_shards\{tenant="acme",worker="(\w+)"\} (\d+)$/gm);
+  return Object.fromEntries([...lines].map(([, worker, shards]) => [worker!, Number(shards)]));
+}
+
+async function paymentOf({ admin }: RunningProcess): Promise<{ shards: number[]; done: number }> {
+  const { tenants } = (await (await fetch(`${admin}/status`)).json()) as {
+    tenants: Record<string, { workers: Record<string, { shards: number[]; done: number }> }>;
+  };
+  return tenants.acme!.workers.payment!;
+}
+
+test("a process that only charges takes its part of the shards with a worker's rights, and gives it back when it stops", async () => {
+  const all = { payment: 4, review: 4, saga: 4 };
+  const works = async (process: RunningProcess, expected: object) => Bun.deepEquals(await workedBy(process), expected);
+  await until("the first one works all", () => works(gateway, all));
+  const second = await region.process("payment");
+  await until("the first one has given a half away", () => works(gateway, { ...all, payment: 2 }));
+  await until("the second one has it", () => works(second, { payment: 2 }));
+  const halves = await Promise.all([gateway, second].map(paymentOf));
+  expect(halves.flatMap(({ shards }) => shards).sort()).toEqual([0, 1, 2, 3]);
+  const lines = realOrders(600).slice(400);
+  for (const line of lines.filter((one) => one.includes('"us-east"'))) {
+    expect((await post("/v1/orders", line)).status).toBe(201);
+  }
+  await until("it charges", async () => (await paymentOf(second)).done > 0);
+  await second.stop();
+  await until("the first one works all again", () => works(gateway, all));
+  expect(await workedBy(owner)).toEqual({});
+}, 40_000);
+
 test("when the owner stops, appends wait for the next one instead of failing", async () => {
   await owner.stop();
   const line = JSON.stringify({

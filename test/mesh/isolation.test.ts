@@ -12,10 +12,13 @@ import { ensureLog, ensureMirror, ensureMirrorSource, openLog } from "../../mesh
 import {
   appendSubject,
   leaseBucket,
+  leaseSubject,
   localApi,
   logSubject,
+  ownersPresent,
   paymentSubject,
   shardInfoSubject,
+  workerLease,
 } from "../../mesh/subjects.ts";
 import { eventually } from "./eventually.ts";
 import { prepareMesh, type WholeMesh } from "./whole-mesh.ts";
@@ -186,6 +189,10 @@ test("a role does what it is for", async () => {
     break;
   }
   stop.abort();
+  const leases = await openLeases(worker, leaseBucket, { ...leaseDefaults, make: false });
+  const lease = await leases.acquire(workerLease(name, "payment", 0), "aa");
+  expect(lease?.held()).toBe(true);
+  await lease!.release();
   const payment = await as("acme", "us-east", "payment");
   await using _ = serve(payment, paymentSubject("us-east"), {}, async () => bytes("charged"));
   const pay = () => request(worker, paymentSubject("us-east"), bytes("x"), { timeoutMs: 500 });
@@ -212,12 +219,18 @@ test("a role does what it is for", async () => {
 test("a role's forbidden subjects are refused", async () => {
   const ask = (c: Connection, subject: string) => c.wire.ask(subject, bytes("{}"), { timeoutMs: 700 });
   const cases: [Role, string[]][] = [
-    ["gateway", [logSubject(name, 0), `$KV.${leaseBucket}.k`, paymentSubject("us-east")]],
+    [
+      "gateway",
+      [
+        ...[logSubject(name, 0), `$KV.${leaseBucket}.k`, leaseSubject(leaseBucket, workerLease(name, "payment", 0))],
+        paymentSubject("us-east"),
+      ],
+    ],
     [
       "worker",
       [
         logSubject(name, 0),
-        `$KV.${leaseBucket}.k`,
+        ...[`$KV.${leaseBucket}.k`, `$KV.${leaseBucket}.orders_us-east_1-0`, `$KV.${leaseBucket}.${ownersPresent}aa`],
         "$JS.us-east.API.STREAM.CREATE.orders_us-east_1",
         "$JS.us-east.API.CONSUMER.CREATE.orders_us-east_1.mirror_eu-west",
       ],

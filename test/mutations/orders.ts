@@ -1,6 +1,7 @@
 import type { Mutation } from "./mutation.ts";
 
 const table = (name: string) => ({ file: "test/orders/order.test.ts", name });
+const turns = (name: string) => ({ file: "test/orders/turns.test.ts", name });
 const saga = (name: string) => ({ file: "test/orders/saga.test.ts", name });
 
 export const orderMutations: readonly Mutation[] = [
@@ -73,5 +74,61 @@ export const orderMutations: readonly Mutation[] = [
     find: "JSON.stringify({ name, by, reason, carrier, tracking, worker })",
     replace: "JSON.stringify({ name, by, reason, carrier, tracking })",
     test: { file: "test/gateway/parked.test.ts", name: "If-Match and Idempotency-Key are those of every command" },
+  },
+  {
+    name: "a worker that leaves keeps what it has not done until it is missed",
+    file: "orders/workers/shard-work.ts",
+    find: 'if (outcome === "left") return handBack(delivery);',
+    replace: 'if (outcome === "left") return;',
+    test: turns("a worker that leaves finishes what it has begun"),
+  },
+  {
+    name: "a worker that leaves begins what waits for it",
+    file: "orders/workers/shard-work.ts",
+    find: "  leave.throwIfAborted();\n",
+    replace: "",
+    test: turns("a worker that leaves finishes what it has begun"),
+  },
+  {
+    name: "a worker goes on with a shard whose lease it has lost",
+    file: "orders/workers/turns.ts",
+    find: "AbortSignal.any([leave.signal, gone, lease.lost])",
+    replace: "AbortSignal.any([leave.signal, gone])",
+    test: turns("a worker whose lease another one has"),
+  },
+  {
+    name: "a worker that stood still takes what another one may have by now",
+    file: "orders/workers/shard-work.ts",
+    find: "if (!turn.held()) break;",
+    replace: "",
+    test: turns("a worker whose lease may have run out"),
+  },
+  {
+    name: "a worker that joins gets no part of the shards",
+    file: "orders/workers/turns.ts",
+    find: "if (!mine && members.settledMs() >= limits.settleMs) turn.leave.abort();",
+    replace: "if (!mine && members.settledMs() >= 1e9) turn.leave.abort();",
+    test: turns("workers share the shards evenly"),
+  },
+  {
+    name: "a shard that is left is not free before its lease has run out",
+    file: "orders/workers/turns.ts",
+    find: "if (!signal.aborted) await lease.release();",
+    replace: "",
+    test: turns("workers share the shards evenly"),
+  },
+  {
+    name: "a batch is acknowledged before it is worked on",
+    file: "orders/workers/shard-work.ts",
+    find: "const batch = await take(delivery, trust, turn, bench);",
+    replace: "await delivery.acknowledge(); const batch = await take(delivery, trust, turn, bench);",
+    test: { file: "test/orders/workers.test.ts", name: "the payment worker that dies after it has called out" },
+  },
+  {
+    name: "a worker may lease the shards of the store",
+    file: "mesh/roles.ts",
+    find: "acknowledgements, leaseSubject(leaseBucket, anyWorkerLease)]",
+    replace: "acknowledgements, leaseSubjects(leaseBucket)]",
+    test: { file: "test/mesh/isolation.test.ts", name: "a role's forbidden subjects are refused" },
   },
 ];

@@ -1,4 +1,7 @@
 import { expect } from "bun:test";
+import { type ConsumerInfo, call } from "../../mesh/jetstream-api.ts";
+import { api, logStream, workerConsumer } from "../../mesh/subjects.ts";
+import type { OrderWorker } from "../../orders/life.ts";
 import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { eventually } from "../mesh/eventually.ts";
 import type { Workshop } from "./mesh.ts";
@@ -41,6 +44,20 @@ export async function expectLedger(shop: Workshop, expected: { charges: number; 
   const keys = (kind: string) => lines.filter((line) => line.kind === kind).map((line) => line.key);
   expect(new Set(keys("charge")).size).toBe(keys("charge").length);
   expect({ charges: keys("charge").length, refunds: keys("refund").length }).toEqual(expected);
+}
+
+/** True: everything was delivered to the worker, and it has acknowledged all of it. */
+export async function isDone({ region, process }: Workshop, kind: OrderWorker): Promise<boolean> {
+  const { name, shards } = region.log;
+  const { connection } = process;
+  const infos = Array.from({ length: shards }, (_, shard) =>
+    call<ConsumerInfo>(
+      connection,
+      api.consumerInfo("us-east", logStream(name), workerConsumer(kind, shard)),
+      undefined,
+    ),
+  );
+  return (await Promise.all(infos)).every((info) => info.num_pending === 0 && info.num_ack_pending === 0);
 }
 
 /** As the gateway records a person's wish, once its command was allowed. */

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
+import { type LeaseOptions, type Leases, openLeases } from "../../mesh/lease.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { serve } from "../../mesh/requests.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
@@ -15,8 +16,9 @@ import { openProvider } from "../../orders/workers/provider.ts";
 import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
 import { startSagaWorker } from "../../orders/workers/saga.ts";
-import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
-import type { EventStore } from "../../store/event-store.ts";
+import type { WorkerOptions } from "../../orders/workers/workbench.ts";
+import type { Worker } from "../../orders/workers/worker.ts";
+import type { EventStore, NewEvent } from "../../store/event-store.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
 
@@ -25,15 +27,19 @@ export interface Workshop extends AsyncDisposable {
   readonly nats: NatsServer;
   readonly region: TestRegion;
   readonly process: TestProcess;
+  /** Of the leases that workers share. */
+  readonly bucket: string;
   provider(plan?: FaultPlan): Promise<AsyncDisposable>;
   /** In the place of a provider: answers every question with the text. */
-  answering(text: () => string): Promise<AsyncDisposable>;
+  answering(text: (question: string) => string | Promise<string>): Promise<AsyncDisposable>;
   /** As a person would; rejects with OrderError "not-allowed". */
   decideParked(id: string, command: Pick<ParkingCommand, "name" | "worker">): Promise<void>;
   worker(kind: OrderWorker, options?: WorkOptions): Promise<StartedWorker>;
   workers(...kinds: readonly OrderWorker[]): Promise<AsyncDisposable>;
   /** Records an order as the gateway does. */
   order(id: string, changes?: object): Promise<void>;
+  /** One that is cancelled as soon as it is there: both are in one batch. */
+  cancelledOrder(id: string): Promise<void>;
   /** Types of the order's events, without "order."; empty: none yet. */
   history(id: string): Promise<string[]>;
   /** The order's events, their data parsed. */
@@ -44,9 +50,24 @@ export interface Workshop extends AsyncDisposable {
 export interface WorkOptions {
   /** Stands between the worker and the store. */
   readonly wrap?: (store: EventStore, kill: () => Promise<void>) => EventStore;
+  /** Stands between the worker and everything outside. */
+  readonly ports?: (ports: WorkerPorts, kill: () => Promise<void>) => WorkerPorts;
+  /** Stands between the worker and its leases. */
+  readonly doubting?: (leases: Leases) => Leases;
   readonly logger?: Logger;
-  readonly shards?: readonly number[];
+  /** Ends the name of its lease bucket: it sees only the workers that have the same. */
+  readonly apart?: string;
+  readonly ackWaitMs?: number;
   readonly paymentTimeoutMs?: number;
+}
+
+/** All that a worker has to do with. */
+export type WorkerPorts = Pick<WorkerOptions, "connection" | "store">;
+
+export interface WorkshopOptions {
+  /** Of another workshop, whose region is beside this one's. */
+  readonly nats?: NatsServer;
+  readonly shards?: number;
 }
 
 export interface StartedWorker extends AsyncDisposable {
@@ -56,13 +77,22 @@ export interface StartedWorker extends AsyncDisposable {
 }
 
 const starters = { payment: startPaymentWorker, review: startReviewWorker, saga: startSagaWorker } as const;
-const allShards = [0, 1, 2, 3];
+/** Who takes over from a worker that is gone need not wait for the 5 s of the product. */
+export const shortLeases: LeaseOptions = { ttlMs: 1_500, renewMs: 400, marginMs: 300 };
 
-export async function openWorkshop(): Promise<Workshop> {
+function created(id: string, changes: object = {}): NewEvent {
+  const item = { product_code: "85123A", name: "LANTERN", unit_price: "2.50", quantity: 2 };
+  const order = { order_id: id, customer_id: "1", items: [item], amount: "5.00", currency: "GBP", ...changes };
+  return { id: `created-${id}`, type: "order.created", data: new TextEncoder().encode(JSON.stringify(order)) };
+}
+
+export async function openWorkshop(given: WorkshopOptions = {}): Promise<Workshop> {
   const dir = await mkdtemp(join(tmpdir(), "meridian-orders-"));
   const ledgerFile = join(dir, "ledger.ndjson");
-  const nats = await startNats();
-  const region = await openRegion(nats.url);
+  const { shards = 4 } = given;
+  const nats = given.nats ?? (await startNats({ storage: "4GB" }));
+  const region = await openRegion(nats.url, { shards, bytesMax: 50 << 20 });
+  const bucket = `workers-${region.log.name.log}`;
   const process = await region.process();
   const { store } = process;
   const connect = (name: string): Promise<Connection> =>
@@ -70,7 +100,15 @@ export async function openWorkshop(): Promise<Workshop> {
 
   async function startOne(
     kind: OrderWorker,
-    { wrap, logger = silent, shards = allShards, paymentTimeoutMs }: WorkOptions = {},
+    {
+      wrap,
+      ports,
+      paymentTimeoutMs,
+      doubting = (leases) => leases,
+      logger = silent,
+      apart = "",
+      ackWaitMs = 1_000,
+    }: WorkOptions = {},
   ): Promise<StartedWorker> {
     const connection = await connect(kind);
     const stop = new AbortController();
@@ -78,34 +116,33 @@ export async function openWorkshop(): Promise<Workshop> {
       await connection.wire.nc.close();
       stop.abort();
     };
+    await using stack = new AsyncDisposableStack();
+    stack.defer(connection.close);
+    const own = { connection, store: wrap?.(store, kill) ?? store };
+    const outside = ports?.(own, kill) ?? own;
     const options: WorkerOptions = {
-      connection,
+      ...outside,
+      leases: doubting(await openLeases(outside.connection, bucket + apart, shortLeases)),
       log: region.log.name,
       shards,
-      store: wrap?.(store, kill) ?? store,
       tenant: "acme",
       region: "us-east",
       currency: "GBP",
       logger,
       signal: stop.signal,
-      ackWaitMs: 1_000,
+      ackWaitMs,
       paymentTimeoutMs,
     };
-    const worker = starters[kind](options);
-    return {
-      worker,
-      kill,
-      async [Symbol.asyncDispose]() {
-        await worker[Symbol.asyncDispose]();
-        await connection.close();
-      },
-    };
+    const worker = stack.use(starters[kind](options));
+    const opened = stack.move();
+    return { worker, kill, [Symbol.asyncDispose]: () => opened.disposeAsync() };
   }
 
   return {
     nats,
     region,
     process,
+    bucket,
     async provider(plan) {
       const connection = await connect("provider");
       const provider = await openProvider({ ledgerFile, version: "0.0.0", plan, logger: silent });
@@ -123,12 +160,13 @@ export async function openWorkshop(): Promise<Workshop> {
       for (const kind of kinds) stack.use(await startOne(kind));
       return stack;
     },
-    async order(id, changes = {}) {
-      const item = { product_code: "85123A", name: "LANTERN", unit_price: "2.50", quantity: 2 };
-      const order = { order_id: id, customer_id: "1", items: [item], amount: "5.00", currency: "GBP", ...changes };
-      const data = new TextEncoder().encode(JSON.stringify(order));
-      const event = { id: `created-${id}`, type: "order.created", data };
-      await store.append({ stream: `order-${id}`, expected: "no-stream", events: [event] });
+    async order(id, changes) {
+      await store.append({ stream: `order-${id}`, expected: "no-stream", events: [created(id, changes)] });
+    },
+    async cancelledOrder(id) {
+      const data = new TextEncoder().encode(JSON.stringify({ order_id: id, by: "Ada" }));
+      const events = [created(id), { id: `cancel-${id}`, type: "order.cancel-requested", data }];
+      await store.append({ stream: `order-${id}`, expected: "no-stream", events });
     },
     async history(id) {
       const types: string[] = [];
@@ -144,7 +182,8 @@ export async function openWorkshop(): Promise<Workshop> {
     },
     async answering(text) {
       const connection = await connect("answering");
-      const service = serve(connection, paymentSubject("us-east"), {}, async () => new TextEncoder().encode(text()));
+      const answer = async (data: Uint8Array) => new TextEncoder().encode(await text(new TextDecoder().decode(data)));
+      const service = serve(connection, paymentSubject("us-east"), {}, answer);
       return {
         async [Symbol.asyncDispose]() {
           await service[Symbol.asyncDispose]();
@@ -171,7 +210,7 @@ export async function openWorkshop(): Promise<Workshop> {
     async [Symbol.asyncDispose]() {
       await process[Symbol.asyncDispose]();
       await region[Symbol.asyncDispose]();
-      await nats[Symbol.asyncDispose]();
+      if (given.nats === undefined) await nats[Symbol.asyncDispose]();
       await rm(dir, { recursive: true, force: true });
     },
   };

@@ -7,8 +7,19 @@ import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { openRegion } from "../store/region.ts";
-import { approved, enormous, expectLedger, insolvent, reaches, refunded, solvent, unpaid } from "./histories.ts";
+import {
+  approved,
+  enormous,
+  expectLedger,
+  insolvent,
+  isDone,
+  reaches,
+  refunded,
+  solvent,
+  unpaid,
+} from "./histories.ts";
 import { openWorkshop, type WorkOptions, type Workshop } from "./mesh.ts";
+import { losingAcknowledgements } from "./ports.ts";
 
 setDefaultTimeout(60_000);
 
@@ -92,6 +103,7 @@ for (const kind of all) {
         await dying.worker.done;
       }
       await using _second = await shop.worker(kind);
+      await eventually("all that it had is done with", () => isDone(shop, kind));
       await reaches(shop, id, approved);
       await reaches(shop, poor, unpaid);
       await reaches(shop, large, refunded);
@@ -99,16 +111,37 @@ for (const kind of all) {
     });
   }
 
-  test(`two ${kind} workers of the same shards at once do everything once`, async () => {
+  test(`two ${kind} workers at one shard, whose leases keep nobody out, do everything once`, async () => {
     await using shop = await openWorkshop();
     await using _provider = await shop.provider();
     await using _others = await shop.workers(...all.filter((other) => other !== kind));
-    await using _first = await shop.worker(kind);
-    await using _second = await shop.worker(kind);
-    const some = solvent.slice(0, 40);
-    await Promise.all(some.map((id) => shop.order(id)));
+    await using first = await shop.worker(kind, { apart: "first" });
+    await using second = await shop.worker(kind, { apart: "second" });
+    const everywhere = () => [first, second].every(({ worker }) => worker.shards().length === 4);
+    await eventually("both work all shards", everywhere);
+    const [some, large] = [solvent.slice(0, 40), solvent.slice(40, 50)];
+    // One by one: those that come together are one message, which one of the two gets.
+    for (const id of some) await shop.order(id);
+    for (const id of large) await shop.order(id, enormous);
     for (const id of some) await reaches(shop, id, approved);
-    await expectLedger(shop, { charges: 40, refunds: 0 });
+    for (const id of large) await reaches(shop, id, refunded);
+    await eventually("both had a part in it", () => [first, second].every(({ worker }) => worker.counts().done > 0));
+    await expectLedger(shop, { charges: 50, refunds: 10 });
+  });
+
+  test(`the ${kind} worker to which everything is delivered twice does it once`, async () => {
+    await using shop = await openWorkshop();
+    await using _provider = await shop.provider();
+    await using _others = await shop.workers(...all.filter((other) => other !== kind));
+    await using one = await shop.worker(kind, { ports: losingAcknowledgements, ackWaitMs: 300 });
+    const [some, large] = [solvent.slice(0, 20), solvent.slice(20, 25)];
+    await Promise.all([...some.map((id) => shop.order(id)), ...large.map((id) => shop.order(id, enormous))]);
+    for (const id of some) await reaches(shop, id, approved);
+    for (const id of large) await reaches(shop, id, refunded);
+    await eventually("all came again", () => one.worker.counts().done >= 2 * 25 && isDone(shop, kind));
+    for (const id of some) expect(await shop.history(id)).toEqual(approved);
+    for (const id of large) expect(await shop.history(id)).toEqual(refunded);
+    await expectLedger(shop, { charges: 25, refunds: 5 });
   });
 }
 

@@ -50,6 +50,8 @@ export interface RegionSettings {
   readonly bytesMax: number;
   /** Of the log and of the leases; default 1. */
   readonly replicas?: number;
+  /** Of a region that another process has opened; default: a new one. */
+  readonly log?: string;
 }
 
 /** `url`: the server's, or those of a cluster. */
@@ -57,9 +59,8 @@ export async function openRegion(
   url: string | readonly string[],
   given: RegionSettings = { shards: 4, bytesMax: 50 << 20 },
 ): Promise<TestRegion> {
-  const settings = { replicas: 1, ...given };
+  const { log: logName = `t${randomBytes(6).toString("hex")}`, ...settings } = { replicas: 1, ...given };
   const watching = await openConnection({ servers: [url].flat(), name: "archive", region: "us-east", logger: silent });
-  const logName = `t${randomBytes(6).toString("hex")}`;
   const name = { log: logName, home: "us-east", generation: 1 };
   const log = await ensureLog(watching, name, settings);
   const archive = createMemoryArchive(log);

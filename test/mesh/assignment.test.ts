@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { assignShards } from "../../store/shards/assignment.ts";
+import { assignShards } from "../../mesh/assignment.ts";
 
 const members = fc.uniqueArray(fc.uuid(), {
   minLength: 1,
