@@ -130,8 +130,8 @@ function addParked(root: Command): void {
   decision("replay [order]", "have a step done once more, with all that waits behind it")
     .option("--all", "every step of --worker that waits; exit code 1 if one could not be replayed")
     .action(async (id, words) => (await import("./commands/parked.ts")).runParkedReplay(id, words));
-  decision("drop <order>", "give a step up: it is never done, nor what waits behind it").action(async (id, words) =>
-    (await import("./commands/parked.ts")).runParkedDrop(id, words),
+  decision("drop <order>", "give a step up, and what waits behind it; a replay takes that back").action(
+    async (id, words) => (await import("./commands/parked.ts")).runParkedDrop(id, words),
   );
 }
 

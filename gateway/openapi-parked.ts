@@ -7,7 +7,7 @@ const worker = { $ref: "#/components/schemas/Worker" };
 
 const what = {
   replay: { summary: "A parked step is done once more", more: "All that waits behind it is done with it." },
-  drop: { summary: "A parked step is never done", more: "Nor is what waits behind it; what comes later is." },
+  drop: { summary: "A parked step is given up", more: "So is what waits behind it. A replay takes that back." },
 } as const;
 
 const decisions = parkingNames.map((name) => {

@@ -14,15 +14,16 @@ export interface ParkingCommand {
   readonly reason?: string;
 }
 
-/** Throws OrderError "not-allowed" where no step of the worker waits. */
+/** Throws OrderError "not-allowed" where no step of the worker waits; a replay takes back a drop as well. */
 export function decideParking(state: OrderState, command: ParkingCommand): readonly StepEvent[] {
   const { name, orderId, worker, by, reason } = command;
   const step = state.parked?.[worker];
-  if (step === undefined) {
+  const takesBack = name === "replay" && state.dropped?.includes(worker) === true;
+  if (step === undefined && !takesBack) {
     throw new OrderError("not-allowed", `cannot ${name} a step of ${worker}: none of this order waits`);
   }
   const type = name === "replay" ? "order.step-replayed" : "order.step-dropped";
-  return [{ type, data: { order_id: orderId, worker, event: step.event, type: step.type, by, reason } }];
+  return [{ type, data: { order_id: orderId, worker, event: step?.event, type: step?.type, by, reason } }];
 }
 
 /** A step that waits, as it was recorded for people. What a stranger's event lacks is empty, or 0. */

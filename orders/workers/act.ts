@@ -64,11 +64,11 @@ function intentOf(role: Role, state: OrderState, { type, data }: BatchEvent): Or
 }
 
 /** At a deadline a step that waits for something to come back is tried again, as if a person had asked for it. */
-function liftedBy(role: Role, state: OrderState, { type }: BatchEvent): readonly OrderEvent[] | undefined {
+function liftedBy(role: Role, state: OrderState, { type }: BatchEvent): OrderEvent | undefined {
   const step = state.parked?.[role.name];
   if (type !== "order.overdue" || step?.cause !== "away") return undefined;
   const data = { worker: role.name, event: step.event, type: step.type, by: "deadline" };
-  return [{ type: "order.step-replayed", data }];
+  return { type: "order.step-replayed", data };
 }
 
 /**
@@ -95,23 +95,25 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
     };
   }
 
-  async function append(events: readonly OrderEvent[], cause: BatchEvent, expected: number): Promise<boolean> {
-    const { stream } = cause;
-    const newEvents = events.map((event) => toNewEvent(event, cause));
+  /** "taken": an id of theirs is recorded already, with other data. */
+  async function append(
+    stream: string,
+    newEvents: readonly NewEvent[],
+    expected: number,
+  ): Promise<"recorded" | "overtaken" | "taken"> {
     try {
       const request = { stream, expected, events: newEvents, home: log.home };
       const { firstRevision } = await store.append(request, { priority: "worker", signal });
       for (const [index, { type, data }] of newEvents.entries()) {
         cache.take({ stream, type, data, revision: firstRevision + index });
       }
-      return true;
+      return "recorded";
     } catch (error) {
       // Someone wrote to this order first, perhaps we ourselves before a crash: look again.
-      const overtaken =
-        error instanceof StoreError && (error.code === "wrong-revision" || error.code === "already-exists");
-      if (!overtaken) throw error;
+      const code = error instanceof StoreError ? error.code : undefined;
+      if (code !== "wrong-revision" && code !== "already-exists") throw error;
       cache.forget(stream);
-      return false;
+      return code === "wrong-revision" ? "overtaken" : "taken";
     }
   }
 
@@ -131,12 +133,18 @@ export function createActor({ role, tenant, log, store, cache, onNoOrder, logger
         );
       }
       const lifted = liftedBy(role, state, event);
+      if (lifted !== undefined) {
+        // A deadline lifts a worker's step once, also where it comes again after the step was parked anew.
+        const replay = toNewEvent(lifted, event, `replayed for ${role.name}`);
+        if ((await append(stream, [replay], expected)) === "overtaken") continue;
+        return;
+      }
       const intent = intentOf(role, state, event);
       // What was found out about a charge is recorded, also where somebody else has ended the order meanwhile.
       const command = intent === undefined ? charge : await role.act(intent, { orderId, state });
       if (command?.kind === "RecordCharge") charge = command;
-      const events = lifted ?? (command === undefined ? [] : decide(state, command));
-      if (events.length === 0 || (await append(events, event, expected))) return;
+      const events = (command === undefined ? [] : decide(state, command)).map((one) => toNewEvent(one, event));
+      if (events.length === 0 || (await append(stream, events, expected)) === "recorded") return;
     }
     throw new OrderError("state", `${stream} changed ${limits.rounds} times while ${role.name} acted on its ${type}`);
   }

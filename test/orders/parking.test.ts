@@ -74,8 +74,13 @@ test("a step that is replayed and fails again is parked again; one that is dropp
   const overdue = { id: "late", type: "order.overdue", data: late };
   await shop.process.store.append({ stream: `order-${never}`, expected: 2, events: [overdue] });
   await eventually("payment has looked at it", () => payment.worker.counts().done > done);
-  expect(await shop.history(never)).toEqual(["created", "step-parked", "step-dropped", "overdue"]);
+  const dropped = ["created", "step-parked", "step-dropped", "overdue"];
+  expect(await shop.history(never)).toEqual(dropped);
   await expectLedger(shop, { charges: 1, refunds: 0 });
+  // But the person can.
+  await shop.decideParked(never, { name: "replay", worker: "payment" });
+  await reaches(shop, never, [...dropped, "step-replayed", "payment-debited", "approved"]);
+  await expectLedger(shop, { charges: 2, refunds: 0 });
 });
 
 test("a step that waits for a provider which was away too long is tried again at the order's deadline", async () => {
@@ -93,4 +98,37 @@ test("a step that waits for a provider which was away too long is tried again at
   await shop.process.store.append({ stream: `order-${id}`, expected: 1, events: [overdue] });
   const end = ["overdue", "step-replayed", "payment-debited", "approved"];
   await reaches(shop, id, ["created", "step-parked", ...end]);
+});
+
+test("one deadline lifts the steps of two workers", async () => {
+  await using shop = await openWorkshop();
+  await using _workers = await shop.workers("payment", "review", "saga");
+  const id = solvent[0]!;
+  const at = (type: string, data: object, name = type) => ({
+    ...{ id: name, type: `order.${type}` },
+    data: new TextEncoder().encode(JSON.stringify({ order_id: id, ...data })),
+  });
+  const item = { product_code: "1", name: "x", unit_price: "2.50", quantity: 2 };
+  const parked = (worker: string, type: string) =>
+    at("step-parked", { worker, event: type, type: `order.${type}`, cause: "away" }, `${worker} parked`);
+  const events = [
+    at("created", { customer_id: "1", items: [item], amount: "5.00", currency: "GBP" }),
+    parked("payment", "created"),
+    at("cancel-requested", { reason: "not wanted" }),
+    parked("saga", "cancel-requested"),
+  ];
+  // In one append: no worker has looked at the order before both steps wait.
+  await shop.process.store.append({ stream: `order-${id}`, expected: "no-stream", events });
+  await using _provider = await shop.provider();
+  await shop.process.store.append({
+    stream: `order-${id}`,
+    expected: 3,
+    events: [at("overdue", { status: "voiding" })],
+  });
+  const history = async () => (await shop.history(id)).slice(5).sort();
+  await eventually("both steps are replayed and the order has ended", async () => {
+    const types = await history();
+    return types.filter((type) => type === "step-replayed").length === 2 && types.includes("cancelled");
+  });
+  expect(await history()).toEqual(["cancelled", "payment-voided", "step-replayed", "step-replayed"]);
 });
