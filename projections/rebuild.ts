@@ -77,7 +77,7 @@ interface Making {
   readonly checkpoints: number[];
   readonly counters: Following["counters"];
   report(upTo: ReadonlyMap<number, number>): void;
-  /** Set by the log's reader when it has failed. */
+  /** Set by the log's reader when it has failed for good. */
   failure?: unknown;
 }
 
@@ -131,24 +131,39 @@ async function foldPass(making: Making): Promise<void> {
 
 /** Follows the log into the new build, where there is one to follow. */
 function startTail(making: Making): AsyncDisposable {
-  const { options, lease, writer, checkpoints, counters } = making;
-  const { db, log, shards, source, logger, model } = options;
+  const { source } = making.options;
   if (source === undefined) return { [Symbol.asyncDispose]: async () => {} };
   const stop = new AbortController();
-  const reached = (shard: number, sequence: number) => {
-    checkpoints[shard] = sequence;
-  };
-  const common = { db, log, projection: model.name, writer, source, logger, checkpoints, reached, counters };
-  const following = { ...common, queues: createQueues(shards) };
-  const done = followShards(following, AbortSignal.any([lease.signal, stop.signal])).catch((error: unknown) => {
-    making.failure = error;
-  });
+  const done = followLog(making, source, AbortSignal.any([making.lease.signal, stop.signal]));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
       await done;
     },
   };
+}
+
+/** What passes by itself is begun again from the checkpoints, as by a projector. Never rejects. */
+async function followLog(making: Making, source: LogSource, signal: AbortSignal): Promise<void> {
+  const { options, writer, checkpoints, counters } = making;
+  const { db, log, shards, logger, model } = options;
+  const reached = (shard: number, sequence: number) => {
+    checkpoints[shard] = sequence;
+  };
+  const common = { db, log, projection: model.name, writer, source, logger, checkpoints, reached, counters };
+  for (let failures = 0; !signal.aborted; failures += 1) {
+    try {
+      if (failures > 0)
+        checkpoints.splice(0, shards, ...(await openCheckpoints(db, log, writer.name, shards, { signal })));
+      return await followShards({ ...common, queues: createQueues(shards) }, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isTransient(error)) making.failure = error;
+      if (making.failure !== undefined) return;
+      logger.warn({ projection: model.name, log, failures, error }, "the log is read again for a rebuild");
+      await delay(jitter(failures, limits.retryFirstMs, limits.retryMaxMs), signal);
+    }
+  }
 }
 
 /**

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { LedgerAudit } from "../../orders/workers/ledger-audit.ts";
 import type { Database } from "../../projections/database.ts";
+import { readModels } from "../../projections/models/read-models.ts";
 import type { Check } from "./checks.ts";
 import { program } from "./mesh.ts";
 
@@ -16,7 +17,7 @@ function meridian(...words: string[]): Promise<{ code: number | null; lines: str
   });
 }
 
-const models = ["orders", "order_items", "customers", "daily_revenue"];
+const models = readModels.map(({ name }) => name);
 
 /** `projections verify` of every read model in every region: the tables are what a fold of the archive makes. */
 export async function checkFolds(dir: string, regions: readonly string[]): Promise<Check> {

@@ -214,6 +214,24 @@ test("a program with a newer version of a model rebuilds it by itself; an older 
   expect(old.projector.counters.events).toBe(0);
 }, 60_000);
 
+test("a rebuild whose reader of the log fails for a moment reads on", async () => {
+  const log = fillOrders(createMemoryLog({ tenant: "moment" }), 10);
+  await projectAll(db, log, "archive");
+  // Above the archive: only the log has them.
+  fillOrders(log, 10, 10);
+  const model = modelNamed("order_items");
+  await projectAll(db, log, model);
+  let reads = 0;
+  const source: MemoryLog["source"] = (after, signal) => {
+    reads += 1;
+    if (reads === 1) throw new ProjectionError("away", "reading again");
+    return log.source(after, signal);
+  };
+  const { build } = await rebuild(await options(log, model, { source }));
+  expect({ build, reads }).toEqual({ build: 2, reads: 2 });
+  expect((await shownRows(db, "moment")).order_items).toEqual(expectedRows(log).order_items!);
+}, 60_000);
+
 test("a rebuild whose archive stands still says so, and the live build goes on", async () => {
   const log = fillOrders(createMemoryLog({ tenant: "still" }), 10);
   await projectAll(db, log, "archive");
