@@ -4,6 +4,7 @@ import { parkedPaths } from "./openapi-parked.ts";
 import {
   answer,
   etag,
+  filterParameters,
   json,
   orderId,
   parameter,
@@ -84,9 +85,7 @@ const paths = {
     get: {
       summary: "Orders, newest first",
       parameters: [
-        parameter("customer_id", text),
-        parameter("status", { $ref: "#/components/schemas/Status" }),
-        parameter("region", text, { description: "Home region." }),
+        ...filterParameters,
         parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
         parameter("cursor", text, { description: "From the page before." }),
         minPosition,

@@ -1,6 +1,6 @@
 import { isOrderId } from "../orders/order-id.ts";
 import { ProjectionError } from "../projections/error.ts";
-import type { OrderFilter, OrderRow } from "../projections/queries.ts";
+import type { OrderPage, OrderRow, PageFilter } from "../projections/order-pages.ts";
 import type { Position } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
@@ -22,10 +22,10 @@ export interface Reached {
 /** A page of orders, newest first. */
 export async function listOrders(
   caller: Caller,
-  filter: OrderFilter,
+  filter: PageFilter,
   reached: Reached,
   regions: Regions,
-): Promise<{ orders: OrderRow[]; cursor?: string }> {
+): Promise<OrderPage> {
   await waitFor(caller, reached, regions, filter.region);
   return caller.services.queries.list(filter);
 }

@@ -2,8 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { fromGoItems } from "../orders/go-order.ts";
 import { isObject, parseObject } from "../orders/json-object.ts";
 import type { CommandName, OrderStatus, OrderWorker } from "../orders/life.ts";
+import type { OrderRow } from "../projections/order-pages.ts";
 import type { ParkedRow } from "../projections/parked-steps.ts";
-import type { OrderRow } from "../projections/queries.ts";
 import {
   Decision,
   type NewOrder,
@@ -101,6 +101,7 @@ export function toOrder(row: OrderRow): MessageInitShape<typeof OrderSchema> {
     revision: BigInt(row.revision),
     position: row.position,
     allowed: toCommands(allowedIn(row.status)),
+    recorded: toTimestamp(row.recorded_at),
   };
 }
 

@@ -1,5 +1,4 @@
 import type { Hono } from "hono";
-import { seenStatuses } from "../orders/life.ts";
 import { isOrderId } from "../orders/order-id.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
@@ -8,9 +7,10 @@ import type { Admission, Caller } from "./caller.ts";
 import { etagOf } from "./if-match.ts";
 import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
+import { filterNames, readFilter } from "./order-filters.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
 import { elsewhere, listOrders, noOrder, type Regions, readOrders, waitFor } from "./order-lookups.ts";
-import { type Parameters, readParameters, readRegion, refuse } from "./parameters.ts";
+import { readParameters, readRegion } from "./parameters.ts";
 
 export interface OrderReadsOptions extends Regions {
   readonly admission: Admission;
@@ -35,12 +35,9 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 }
 
 async function answerList(caller: Caller, request: Request, options: OrderReadsOptions): Promise<object> {
-  const known = ["customer_id", "status", "region", "limit", "cursor", "min_position"];
-  const parameters = readParameters(request, known);
+  const parameters = readParameters(request, [...filterNames, "limit", "cursor", "min_position"]);
   const filter = {
-    customer_id: parameters.text("customer_id"),
-    status: readStatus(parameters),
-    region: readRegion(parameters, options.regions),
+    ...readFilter(parameters, options.regions),
     limit: parameters.count("limit", { min: 1, max: listPageMax }) ?? listPageDefault,
     cursor: parameters.text("cursor"),
   };
@@ -104,10 +101,4 @@ function nextRevision(
   }
   const cut = [...homes.values()].filter(({ count, bytes }) => count >= page.limit || bytes >= page.bytesMax);
   return cut.length === 0 ? undefined : Math.min(...cut.map(({ next }) => next));
-}
-
-function readStatus(parameters: Parameters): string | undefined {
-  const status = parameters.text("status");
-  if (status === undefined || seenStatuses.some((one) => one === status)) return status;
-  throw refuse("status", "unknown-status", `must be one of ${seenStatuses.join(", ")}`);
 }

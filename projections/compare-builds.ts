@@ -1,4 +1,4 @@
-import type { Row, SnapshotQuery } from "./database.ts";
+import type { Row, RunQuery } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import type { ModelTable, ReadModel } from "./read-model.ts";
@@ -33,7 +33,7 @@ export const comparePages = (model: ReadModel): string[] =>
 
 export interface Side {
   readonly build: number;
-  readonly query: SnapshotQuery;
+  readonly query: RunQuery;
 }
 
 interface Line {

@@ -13,8 +13,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Answers a statement from the one snapshot. */
-export type SnapshotQuery = (statement: string, parameters?: readonly Parameter[]) => Promise<Row[]>;
+/** Answers a read: from a snapshot, or as the database stands. Rejects with ProjectionError. */
+export type RunQuery = (statement: string, parameters?: readonly Parameter[]) => Promise<Row[]>;
 
 export const beginSnapshot = "begin transaction isolation level repeatable read, read only";
 
@@ -43,7 +43,7 @@ export interface Database extends AsyncDisposable {
    * Reads that all see the database as it stands at the first of them, on a connection of their own, while everybody else goes
    * on. It writes nothing, so a lost connection only ends it: then it rejects with "away". Vacuuming waits for it: keep it short.
    */
-  snapshot<T>(act: (query: SnapshotQuery) => Promise<T>): Promise<T>;
+  snapshot<T>(act: (query: RunQuery) => Promise<T>): Promise<T>;
   /** Checkpoints that this process has moved. */
   readonly progress: Progress;
   /** False from the first statement that found the database away until one that got an answer. */
@@ -135,8 +135,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-async function readSnapshot<T>(connection: Connection, act: (query: SnapshotQuery) => Promise<T>): Promise<T> {
-  const query: SnapshotQuery = (statement, parameters = []) => {
+async function readSnapshot<T>(connection: Connection, act: (query: RunQuery) => Promise<T>): Promise<T> {
+  const query: RunQuery = (statement, parameters = []) => {
     // The driver would go on with another connection, and so with another snapshot.
     if (!connection.alive) throw new ProjectionError("away", "the connection of a snapshot was lost");
     return connection.run(statement, parameters);

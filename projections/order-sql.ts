@@ -17,12 +17,13 @@ where b.log = any($1::int4[]) and ${live} and o.order_id = $2 order by o.log`;
 /**
  * Keyset paging: each log gives its newest by its own index, and these few are merged. The row comparison ends with the
  * log, because one order id may stand in two homes. The time goes through text: as a timestamp the driver would make a
- * Date of it, and lose the microseconds.
+ * Date of it, and lose the microseconds. Where the range ends is where the first page begins; where it begins is $6.
  */
 const page = (table: string, filter: string) => `select ${columns}
 from unnest($1::int4[]) as g (log) join logs l on l.log = g.log join builds b on b.log = g.log and ${live}
 cross join lateral (
   select t.log, t.build, t.order_id from ${table} where t.log = g.log and t.build = b.build
+    and t.recorded_at >= $6::text::timestamptz
     and (t.recorded_at, t.order_id, t.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
   order by t.recorded_at desc, t.order_id desc limit $2::int4
 ) p
@@ -31,11 +32,11 @@ join order_states s on s.log = p.log and s.build = p.build and s.order_id = p.or
 order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 
 export const ordersByTime = page("order_facts t", "");
-export const ordersByCustomer = page("order_facts t", " and t.customer_id = $6");
-export const ordersByStatus = page("order_states t", " and t.status = $6");
+export const ordersByCustomer = page("order_facts t", " and t.customer_id = $7");
+export const ordersByStatus = page("order_states t", " and t.status = $7");
 export const ordersByCustomerAndStatus = page(
   "order_facts t join order_states x on x.log = t.log and x.build = t.build and x.order_id = t.order_id",
-  " and t.customer_id = $6 and x.status = $7",
+  " and t.customer_id = $7 and x.status = $8",
 );
 
 /** Of each home, over all its generations here. `received` counts every order, whatever became of it. */

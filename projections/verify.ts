@@ -3,7 +3,7 @@ import { readLiveBuild, readLiveCheckpoints, retireBuild } from "./build-sql.ts"
 import { liveCheckpoints, sweepBuilds } from "./builds.ts";
 import { delay, monotonicMs } from "./clock.ts";
 import { compareTable, type Difference } from "./compare-builds.ts";
-import type { Database, Row, SnapshotQuery } from "./database.ts";
+import type { Database, Row, RunQuery } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { archiveCheckpoints, insistOnFold } from "./fold-archive.ts";
 import { limits } from "./limits.ts";
@@ -61,7 +61,7 @@ interface Making {
   events: number;
 }
 
-async function compare(making: Making, build: number, query: SnapshotQuery): Promise<Verified> {
+async function compare(making: Making, build: number, query: RunQuery): Promise<Verified> {
   const { db, log, model, differs, rowsMax } = making.options;
   const [live] = await query(readLiveBuild, [log, model.name]);
   if (live === undefined || Number(live.version) !== model.version) throw unlike(model, live);
@@ -71,7 +71,7 @@ async function compare(making: Making, build: number, query: SnapshotQuery): Pro
   await foldTo(making, new Map(target), limits.verifyWaitMs);
   let differences = 0;
   for (const table of model.tables) {
-    const folded = { build, query: (...asked: Parameters<SnapshotQuery>) => db.query(...asked) };
+    const folded = { build, query: (...asked: Parameters<RunQuery>) => db.query(...asked) };
     for await (const difference of compareTable(table, log, { build: Number(live.build), query }, folded, rowsMax)) {
       making.signal.throwIfAborted();
       differences += 1;

@@ -1,9 +1,11 @@
+import { isoMicroseconds, parseTimeUs } from "../../gateway/times.ts";
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { readStepChange } from "../../orders/parking.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import type { OrderFilter, OrderRow } from "../../projections/order-pages.ts";
 import type { ParkedRow } from "../../projections/parked-steps.ts";
-import type { OrderQueries, OrderRow } from "../../projections/queries.ts";
+import type { OrderQueries } from "../../projections/queries.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { formatPosition, type Position } from "../../store/position.ts";
 import { type MemoryLogs, positionOf, regions } from "./memory-store.ts";
@@ -30,15 +32,10 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
     async order(id, { home } = {}) {
       return rows().filter((row) => row.order_id === id && (home === undefined || row.home === home));
     },
-    async list({ customer_id, status, region, limit, cursor }) {
+    async list({ limit, cursor, ...filter }) {
       if (cursor !== undefined && !/^c\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
       const start = Number(cursor?.slice(1) ?? 0);
-      const found = rows().filter(
-        (row) =>
-          (customer_id === undefined || row.customer_id === customer_id) &&
-          (status === undefined || row.status === status) &&
-          (region === undefined || row.home === region),
-      );
+      const found = rows().filter((row) => fits(row, filter));
       const orders = found.reverse().slice(start, start + limit);
       return { orders, ...(start + limit < found.length ? { cursor: `c${start + limit}` } : {}) };
     },
@@ -65,6 +62,18 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
   return queries;
 }
 
+function fits(row: OrderRow, { customer_id, status, region, recorded = {} }: OrderFilter): boolean {
+  const { fromUs = 0, toUs = Number.POSITIVE_INFINITY } = recorded;
+  const recordedUs = parseTimeUs(row.recorded_at)!;
+  return (
+    (customer_id === undefined || row.customer_id === customer_id) &&
+    (status === undefined || row.status === status) &&
+    (region === undefined || row.home === region) &&
+    recordedUs >= fromUs &&
+    recordedUs < toUs
+  );
+}
+
 function sameLog(a: Position, b: Position): boolean {
   return Buffer.compare(a.log, b.log) === 0;
 }
@@ -79,7 +88,7 @@ function parkedRows(events: readonly RecordedEvent[]): ParkedRow[] {
     const place = `${home} ${stream} ${worker}`;
     rows.delete(place);
     const about = { order_id: stream.slice("order-".length), home, worker, revision };
-    const parked_at = new Date(event.recordedUs / 1000).toISOString();
+    const parked_at = isoMicroseconds(event.recordedUs);
     if (parked !== undefined) rows.set(place, { ...about, ...parked, parked_at });
   }
   return [...rows.values()];
@@ -96,7 +105,6 @@ function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
   }
   const body = new TextDecoder().decode(first.data);
   const order = JSON.parse(body) as OrderRow;
-  const iso = (us: number) => new Date(us / 1000).toISOString();
   return {
     order_id: first.stream.slice("order-".length),
     home: first.home,
@@ -106,8 +114,8 @@ function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
     currency: order.currency,
     country: order.country,
     created_at: order.created_at,
-    recorded_at: iso(first.recordedUs),
-    updated_at: iso(last.recordedUs),
+    recorded_at: isoMicroseconds(first.recordedUs),
+    updated_at: isoMicroseconds(last.recordedUs),
     revision: last.revision,
     body,
     position: formatPosition(last.position),

@@ -15,6 +15,7 @@ import {
 } from "../../store/gen/meridian/orders/v1/orders_pb.ts";
 import { createCommanding, toReview } from "./commanding.ts";
 import { listen, order } from "./harness.ts";
+import { recordLastAt } from "./memory-store.ts";
 import { transportsTo } from "./rpc-store.ts";
 
 const commanding = await createCommanding();
@@ -166,6 +167,27 @@ test.each(protocols)(
     }
   },
 );
+
+test("a time range is half open, and its order shows when it was recorded", async () => {
+  const client = clients()["gRPC"]!;
+  const ids = [newId(), newId(), newId()];
+  for (const [at, orderId] of ids.entries()) {
+    await client.createOrder({ order: { ...newOrder, orderId, customerId: "range" } });
+    recordLastAt(commanding.store.logs, 1_700_000_000_000_000 + at);
+  }
+  const at = (nanos: number) => ({ seconds: 1_700_000_000n, nanos });
+  const range = { recordedFrom: at(500), recordedTo: at(2_000) };
+  const { orders } = await client.listOrders({ customerId: "range", ...range });
+  expect(orders.map((each) => each.orderId)).toEqual([ids[1]!]);
+  expect(orders[0]!.recorded).toMatchObject({ seconds: 1_700_000_000n });
+  for (const [wrong, pointer] of [
+    [{ recordedFrom: at(0), recordedTo: at(0) }, "/recorded_to"],
+    [{ recordedFrom: at(-1) }, "/recorded_from"],
+    [{ recordedTo: { seconds: 2n ** 62n, nanos: 0 } }, "/recorded_to"],
+  ] as const) {
+    expect((await refusal(client.listOrders(wrong))).problem!.errors).toMatchObject([{ pointer }]);
+  }
+});
 
 test("pages follow each other, and an id in two homes is asked for with its region", async () => {
   const client = clients()["Connect, JSON"]!;

@@ -3,7 +3,14 @@ import { silent } from "../../mesh/logger.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { limits } from "../../projections/limits.ts";
-import { createOrderQueries, type OrderFilter } from "../../projections/queries.ts";
+import type { OrderFilter, PageFilter } from "../../projections/order-pages.ts";
+import {
+  ordersByCustomer,
+  ordersByCustomerAndStatus,
+  ordersByStatus,
+  ordersByTime,
+} from "../../projections/order-sql.ts";
+import { createOrderQueries } from "../../projections/queries.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { parsePosition } from "../../store/position.ts";
 import { created, createMemoryLog, happened, startUs, stepped } from "./batches.ts";
@@ -23,7 +30,7 @@ afterAll(async () => {
   await postgres[Symbol.asyncDispose]();
 });
 
-async function pages(tenant: string, filter: Omit<OrderFilter, "cursor">): Promise<string[]> {
+async function pages(tenant: string, filter: Omit<PageFilter, "cursor">): Promise<string[]> {
   const queries = createOrderQueries(db, tenant);
   const seen: string[] = [];
   let cursor: string | undefined;
@@ -71,6 +78,51 @@ test("pages follow each other newest first without a gap or a double, whatever t
     const fitting = rows.filter((row) => wanted.every(([name, value]) => Object(row)[name] === value));
     expect(fitting.length).toBeGreaterThan(5);
     expect(await pages("paging", { limit: 4, ...filter })).toEqual(fitting.map((row) => `${row.home}/${row.order_id}`));
+  }
+});
+
+test("a time range takes its first microsecond and not its last, with every filter, page by page", async () => {
+  const queries = createOrderQueries(db, "paging");
+  const rows = (await queries.list({ limit: 100 })).orders;
+  const us = (order: { readonly recorded_at: string }) =>
+    Date.parse(order.recorded_at) * 1_000 + Number(order.recorded_at.slice(-4, -1));
+  expect(new Set(rows.map(us))).toEqual(new Set(Array.from({ length: 8 }, (_, at) => startUs + at)));
+  const ranges = [{ fromUs: startUs + 3 }, { toUs: startUs + 3 }, { fromUs: startUs + 2, toUs: startUs + 6 }];
+  for (const recorded of [...ranges, { fromUs: startUs + 2, toUs: startUs + 3 }, { fromUs: startUs + 8 }]) {
+    const { fromUs = 0, toUs = Number.POSITIVE_INFINITY } = recorded;
+    for (const filter of [{}, { customer_id: "c1" }, { status: "paid" }, { customer_id: "c2", status: "received" }]) {
+      const wanted = Object.entries(filter);
+      const fitting = rows.filter(
+        (row) => us(row) >= fromUs && us(row) < toUs && wanted.every(([name, value]) => Object(row)[name] === value),
+      );
+      const expected = fitting.map((row) => `${row.home}/${row.order_id}`);
+      for (const limit of [3, 100]) expect(await pages("paging", { limit, recorded, ...filter })).toEqual(expected);
+    }
+  }
+  // A page of the whole list, gone on with in a range: it begins where the range does.
+  const { cursor } = await queries.list({ limit: 1 });
+  const later = await queries.list({ limit: 1, cursor, recorded: { toUs: startUs + 3 } });
+  expect(later.orders.map(us)).toEqual([startUs + 2]);
+  const beyond = { fromUs: -8.64e18, toUs: 8.64e18 };
+  expect(await pages("paging", { limit: 100, recorded: beyond })).toHaveLength(60);
+});
+
+test("every choice of filters is answered from an index that has the time in it", async () => {
+  const place = "'{1}', 2, '2030-01-01Z', '', 0, '2020-01-01Z'";
+  await using one = openDatabase({ url, logger: silent, connections: { writers: 1 } });
+  // With so few rows it would read them all.
+  await one.write("set enable_seqscan = off");
+  for (const [name, statement, more] of [
+    ["order_facts_by_time", ordersByTime, ""],
+    ["order_facts_by_customer", ordersByCustomer, ", 'c'"],
+    ["order_states_by_status", ordersByStatus, ", 'paid'"],
+    ["order_facts_by_customer", ordersByCustomerAndStatus, ", 'c', 'paid'"],
+  ] as const) {
+    await one.write(`prepare asked as ${statement}`);
+    const plan = (await one.write(`explain execute asked(${place}${more})`)).map((row) => String(row["QUERY PLAN"]));
+    const at = plan.findIndex((line) => line.includes(`using ${name}`));
+    expect([name, plan[at + 1]]).toEqual([name, expect.stringMatching(/Index Cond: .*recorded_at >= .*recorded_at/)]);
+    await one.write("deallocate asked");
   }
 });
 
