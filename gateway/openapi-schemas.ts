@@ -167,6 +167,16 @@ export const schemas: Readonly<Record<string, object>> = {
   },
   Order: orderView,
   Orders: closed({ orders: { type: "array", items: ref("Order") }, cursor: text }, ["cursor"]),
+  OrderCounts: closed({
+    orders: { ...count, description: "Of all statuses below." },
+    counts: {
+      type: "object",
+      properties: Object.fromEntries(seenStatuses.map((name) => [name, count])),
+      additionalProperties: false,
+      description: "Of every status that was asked for.",
+    },
+    exact: { type: "boolean", description: "False: at least so many." },
+  }),
   Status: { enum: seenStatuses },
   Command: { enum: commandNames },
   Cancel: plain(commandSchemas.cancel),

@@ -13,6 +13,7 @@ import {
   type OrderStandingSchema,
   type ParkedStepSchema,
   OrderStatus as Status,
+  type StatusCountSchema,
   OrderWorker as Worker,
 } from "../store/gen/meridian/orders/v1/orders_pb.ts";
 import { invalidField } from "../store/messages.ts";
@@ -58,6 +59,10 @@ export function statusOf(status: Status): string | undefined {
   const found = Object.entries(statuses).find(([, value]) => value === status);
   if (found === undefined) throw invalidField("status", `must be a known status, not ${status}`);
   return found[0];
+}
+
+export function toStatusCount([status, orders]: readonly [string, number]): MessageInitShape<typeof StatusCountSchema> {
+  return { status: toStatus(status), orders: BigInt(orders) };
 }
 
 /** Undefined: not said. Throws StoreError "invalid". */

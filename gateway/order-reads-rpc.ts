@@ -8,8 +8,8 @@ import { readHome, toPositions } from "./event-messages.ts";
 import type { CallerOf } from "./event-store-rpc.ts";
 import { listPageDefault, listPageMax } from "./limits.ts";
 import { timeRange } from "./order-filters.ts";
-import { listOrders, type Regions, readOrders } from "./order-lookups.ts";
-import { statusOf, toOrder, toParkedStep, workerOf } from "./order-messages.ts";
+import { countOrders, listOrders, type Regions, readOrders } from "./order-lookups.ts";
+import { statusOf, toOrder, toParkedStep, toStatusCount, workerOf } from "./order-messages.ts";
 import { twoHomes } from "./order-standing.ts";
 import { refuse } from "./parameters.ts";
 
@@ -29,6 +29,12 @@ export function orderReadCalls(callerOf: CallerOf, options: Regions) {
       const page = listOrders(caller, filter, reached(request.minPosition, context), options);
       const { orders, cursor } = await page.catch(refusePageToken);
       return { orders: orders.map(toOrder), nextPageToken: cursor ?? "" };
+    },
+    async countOrders(request, context) {
+      const caller = callerOf(context);
+      const asked = reached(request.minPosition, context);
+      const { orders, counts, exact } = await countOrders(caller, filterOf(request, caller), asked, options);
+      return { orders: BigInt(orders), counts: Object.entries(counts).map(toStatusCount), exact };
     },
     async listParkedSteps(request, context) {
       const caller = callerOf(context);

@@ -9,7 +9,16 @@ import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax } from "./l
 import { eventDocument, orderDocument } from "./order-documents.ts";
 import { filterNames, readFilter } from "./order-filters.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
-import { elsewhere, listOrders, noOrder, type Regions, readOrders, waitFor } from "./order-lookups.ts";
+import {
+  type CountedOrders,
+  countOrders,
+  elsewhere,
+  listOrders,
+  noOrder,
+  type Regions,
+  readOrders,
+  waitFor,
+} from "./order-lookups.ts";
 import { readParameters, readRegion } from "./parameters.ts";
 
 export interface OrderReadsOptions extends Regions {
@@ -23,6 +32,11 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
   app.get("/v1/orders", async (context) => {
     const request = context.req.raw;
     return answerJson(await answerList(await admit(request), request, options));
+  });
+  // Not below /v1/orders: whatever stands there may be the id of an order.
+  app.get("/v1/order-counts", async (context) => {
+    const request = context.req.raw;
+    return answerJson(await answerCounts(await admit(request), request, options));
   });
   app.get("/v1/orders/:id", async (context) => {
     const request = context.req.raw;
@@ -44,6 +58,12 @@ async function answerList(caller: Caller, request: Request, options: OrderReadsO
   const reached = { positions: parameters.positions(), signal: request.signal };
   const { orders, cursor } = await listOrders(caller, filter, reached, options);
   return { orders: orders.map(orderDocument), ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function answerCounts(caller: Caller, request: Request, options: OrderReadsOptions): Promise<CountedOrders> {
+  const parameters = readParameters(request, [...filterNames, "min_position"]);
+  const reached = { positions: parameters.positions(), signal: request.signal };
+  return countOrders(caller, readFilter(parameters, options.regions), reached, options);
 }
 
 async function answerOrder(

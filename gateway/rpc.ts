@@ -50,6 +50,7 @@ const orderScopes: Record<keyof typeof Orders.method, Scope> = {
   createOrder: "orders:write",
   getOrder: "orders:read",
   listOrders: "orders:read",
+  countOrders: "orders:read",
   cancelOrder: actionScopes.cancel,
   reviewOrder: actionScopes.review,
   shipOrder: actionScopes.ship,

@@ -67,3 +67,25 @@ from (
 
 export const pageOrderIds = `select f.order_id from builds b join order_facts f on f.log = b.log and f.build = b.build
 where b.log = $1::int4 and ${live} and f.order_id > $2 order by f.order_id limit $3::int4`;
+
+/** Of each status of each log at most $2 are counted, in its own part of the index; more are "at least so many". */
+export const countByStatus = `select g.log, w.status, c.orders
+from unnest($1::int4[]) as g (log) join builds b on b.log = g.log and ${live}
+cross join unnest($5::text[]) as w (status)
+cross join lateral (
+  select count(*)::int4 as orders from (
+    select 1 as one from order_states t where t.log = g.log and t.build = b.build and t.status = w.status
+      and t.recorded_at >= $3::text::timestamptz and t.recorded_at < $4::text::timestamptz limit $2::int4
+  ) n
+) c`;
+
+/** Of a customer the newest $2 of each log are counted. */
+export const countOfCustomer = `select g.log, s.status, count(*)::int4 as orders
+from unnest($1::int4[]) as g (log) join builds b on b.log = g.log and ${live}
+cross join lateral (
+  select t.log, t.build, t.order_id from order_facts t where t.log = g.log and t.build = b.build and t.customer_id = $5
+    and t.recorded_at >= $3::text::timestamptz and t.recorded_at < $4::text::timestamptz
+  order by t.recorded_at desc, t.order_id desc limit $2::int4
+) n
+join order_states s on s.log = n.log and s.build = n.build and s.order_id = n.order_id
+group by g.log, s.status`;

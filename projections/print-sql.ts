@@ -28,7 +28,9 @@ import {
 import { readMigrations } from "./migration-files.ts";
 import { readModels } from "./models/read-models.ts";
 import {
+  countByStatus,
   countEvents,
+  countOfCustomer,
   countStatuses,
   orderById,
   ordersByCustomer,
@@ -88,6 +90,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       ordersByCustomer,
       ordersByStatus,
       ordersByCustomerAndStatus,
+      countByStatus,
+      countOfCustomer,
       summarizeOrders,
       countStatuses,
       countEvents,

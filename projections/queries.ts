@@ -3,7 +3,15 @@ import type { Database } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { hex, positionsLogs, tenantsLogs } from "./logs.ts";
-import { type OrderPage, type OrderRow, orderRow, type PageFilter, pageOrders } from "./order-pages.ts";
+import { countOrders, type OrderCounts } from "./order-counts.ts";
+import {
+  type OrderFilter,
+  type OrderPage,
+  type OrderRow,
+  orderRow,
+  type PageFilter,
+  pageOrders,
+} from "./order-pages.ts";
 import { orderById } from "./order-sql.ts";
 import { listParked, type ParkedFilter, type ParkedPage } from "./parked-steps.ts";
 import { waitForCheckpoint } from "./reached.ts";
@@ -14,6 +22,8 @@ export interface OrderQueries {
   order(id: string, options?: { readonly home?: string }): Promise<OrderRow[]>;
   /** Newest first. */
   list(filter: PageFilter): Promise<OrderPage>;
+  /** By status. */
+  count(filter: OrderFilter): Promise<OrderCounts>;
   /** Steps that wait for a person, newest first. */
   parked(filter: ParkedFilter): Promise<ParkedPage>;
   /** Waits until the orders shown contain all events up to these. Rejects with "behind", "not-replicated" or "gone". */
@@ -34,6 +44,7 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
       return (await database.query(orderById, [await logsOf(options.home), id])).map(orderRow);
     },
     list: async (filter) => pageOrders(database.query, await logsOf(filter.region), filter),
+    count: async (filter) => countOrders(database.query, await logsOf(filter.region), filter),
     parked: async (filter) => listParked(database, await logsOf(filter.region), filter),
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);

@@ -1,4 +1,5 @@
 import { isoMicroseconds, parseTimeUs } from "../../gateway/times.ts";
+import { seenStatuses } from "../../orders/life.ts";
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { readStepChange } from "../../orders/parking.ts";
@@ -38,6 +39,12 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
       const found = rows().filter((row) => fits(row, filter));
       const orders = found.reverse().slice(start, start + limit);
       return { orders, ...(start + limit < found.length ? { cursor: `c${start + limit}` } : {}) };
+    },
+    async count({ status, ...filter }) {
+      const found = rows().filter((row) => fits(row, filter));
+      const counted = (name: string) => found.filter((row) => row.status === name).length;
+      const statuses = status === undefined ? seenStatuses : [status];
+      return { counts: Object.fromEntries(statuses.map((name) => [name, counted(name)])), exact: true };
     },
     async parked({ worker, region, limit, cursor }) {
       if (cursor !== undefined && !/^p\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");

@@ -189,6 +189,25 @@ test("a time range is half open, and its order shows when it was recorded", asyn
   }
 });
 
+test("orders are counted by status, with the filters of the list", async () => {
+  const client = clients()["Connect, binary"]!;
+  for (const paid of [true, false, false]) {
+    const orderId = newId();
+    await client.createOrder({ order: { ...newOrder, orderId, customerId: "counted" } });
+    if (paid) await commanding.move(orderId, "order.payment-debited");
+  }
+  const all = await client.countOrders({ customerId: "counted" });
+  expect([all.orders, all.exact, all.counts.length]).toEqual([3n, true, seenStatuses.length]);
+  expect(all.counts.filter(({ orders }) => orders > 0n)).toMatchObject([
+    { status: OrderStatus.RECEIVED, orders: 2n },
+    { status: OrderStatus.PAID, orders: 1n },
+  ]);
+  const paid = await client.countOrders({ customerId: "counted", status: OrderStatus.PAID });
+  expect(paid.counts).toMatchObject([{ status: OrderStatus.PAID, orders: 1n }]);
+  const from = { recordedFrom: { seconds: 4_000_000_000n, nanos: 0 } };
+  expect(await client.countOrders(from)).toMatchObject({ orders: 0n });
+});
+
 test("pages follow each other, and an id in two homes is asked for with its region", async () => {
   const client = clients()["Connect, JSON"]!;
   const ids = [newId(), newId(), newId()];

@@ -116,6 +116,28 @@ test("GET /v1/orders takes a time range: its first moment is in it, its last is 
   expect(await read<object>(harness, "/v1/orders/2")).toMatchObject({ recorded_at: "2026-03-02T00:00:00.000000Z" });
 });
 
+test("GET /v1/order-counts counts what the list lists, by status; an order may be called as it likes", async () => {
+  const harness = await createHarness();
+  for (const [id, customer_id] of [
+    ["count", "a"],
+    ["2", "b"],
+    ["3", "a"],
+  ]) {
+    await harness.post({ ...order, order_id: id, customer_id });
+  }
+  await append(harness, "3", "order.payment-debited");
+  type Counted = { orders: number; counts: Record<string, number>; exact: boolean };
+  const counted = (query: string) => read<Counted>(harness, `/v1/order-counts${query}`);
+  expect(await counted("")).toMatchObject({ orders: 3, counts: { received: 2, paid: 1, shipped: 0 }, exact: true });
+  expect(await counted("?customer_id=a&status=paid")).toEqual({ orders: 1, counts: { paid: 1 }, exact: true });
+  expect(await counted("?recorded_to=2020-01-01T00:00:00Z")).toMatchObject({ orders: 0 });
+  expect(await problemIn(await harness.call("/v1/order-counts?limit=1"))).toMatchObject({ status: 400 });
+  expect(await read<OrderView>(harness, "/v1/orders/count")).toMatchObject({ order_id: "count" });
+  harness.queries.lag = 1;
+  const { position } = (await (await harness.post(order)).json()) as { position: string };
+  expect((await harness.call(`/v1/order-counts?min_position=${position}`)).status).toBe(503);
+});
+
 test("GET /v1/orders/{id}/events answers the history, JSON as JSON and other bytes as base64", async () => {
   const harness = await createHarness();
   await harness.post({ ...order, order_id: "E1" });

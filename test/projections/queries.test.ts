@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
+import { seenStatuses } from "../../orders/life.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { limits } from "../../projections/limits.ts";
+import { countOrders } from "../../projections/order-counts.ts";
 import type { OrderFilter, PageFilter } from "../../projections/order-pages.ts";
 import {
   ordersByCustomer,
@@ -124,6 +126,28 @@ test("every choice of filters is answered from an index that has the time in it"
     expect([name, plan[at + 1]]).toEqual([name, expect.stringMatching(/Index Cond: .*recorded_at >= .*recorded_at/)]);
     await one.write("deallocate asked");
   }
+});
+
+test("counts are those of the lists, by status, with every filter; beyond the bound they say that there are more", async () => {
+  const queries = createOrderQueries(db, "paging");
+  const recorded = { fromUs: startUs + 2, toUs: startUs + 7 };
+  for (const filter of [{}, { region: "eu-west" }, { customer_id: "c1" }, { status: "paid" }, { recorded }]) {
+    for (const both of [filter, { ...filter, recorded }, { ...filter, customer_id: "c2", status: "received" }]) {
+      const { orders } = await queries.list({ limit: 100, ...both });
+      const { counts, exact } = await queries.count(both);
+      const byStatus = Map.groupBy(orders, (order) => order.status);
+      const counted = Object.entries(counts).filter(([, count]) => count > 0);
+      expect([both, new Map(counted)]).toEqual([both, new Map([...byStatus].map(([name, of]) => [name, of.length]))]);
+      expect(Object.keys(counts)).toEqual("status" in both ? [both.status!] : seenStatuses);
+      expect(exact).toBe(true);
+    }
+  }
+  const logs = `{${(await db.query("select log from logs where tenant = 'paging'")).map(({ log }) => log).join(",")}}`;
+  const few = await countOrders(db.query, logs, {}, 4);
+  expect(few).toMatchObject({ counts: { received: 8, paid: 8, approved: 0 }, exact: false });
+  const ofOne = await countOrders(db.query, logs, { customer_id: "c1", status: "paid" }, 4);
+  expect(ofOne.exact).toBe(false);
+  expect(await createOrderQueries(db, "nobody").count({})).toMatchObject({ counts: { received: 0 }, exact: true });
 });
 
 test("a page does not move when newer orders come in between", async () => {

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/orders/v1/orders.proto.
  */
 export const file_meridian_orders_v1_orders: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXJpZGlhbi9vcmRlcnMvdjEvb3JkZXJzLnByb3RvEhJtZXJpZGlhbi5vcmRlcnMudjEiWgoSQ3JlYXRlT3JkZXJSZXF1ZXN0EisKBW9yZGVyGAEgASgLMhwubWVyaWRpYW4ub3JkZXJzLnYxLk5ld09yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCSLNAQoITmV3T3JkZXISEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSFQoNcmVzdGF1cmFudF9pZBgDIAEoCRIPCgdjb3VudHJ5GAQgASgJEg4KBnJlZ2lvbhgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhAKCGN1cnJlbmN5GAcgASgJEiwKBWl0ZW1zGAggAygLMh0ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVySXRlbRIOCgZhbW91bnQYCSABKAkiVQoJT3JkZXJJdGVtEhQKDHByb2R1Y3RfY29kZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnVuaXRfcHJpY2UYAyABKAkSEAoIcXVhbnRpdHkYBCABKA0inwEKE0NyZWF0ZU9yZGVyUmVzcG9uc2USEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEg4KBmFtb3VudBgDIAEoCRIQCghjdXJyZW5jeRgEIAEoCRIOCgZzdHJlYW0YBSABKAkSEAoIcmV2aXNpb24YBiABKAQSEAoIcG9zaXRpb24YByABKAkSEAoIcmVwZWF0ZWQYCCABKAgiSQoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIUCgxtaW5fcG9zaXRpb24YAyADKAkiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlciKKAgoRTGlzdE9yZGVyc1JlcXVlc3QSEwoLY3VzdG9tZXJfaWQYASABKAkSLwoGc3RhdHVzGAIgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEg4KBnJlZ2lvbhgDIAEoCRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIUCgxtaW5fcG9zaXRpb24YBiADKAkSMQoNcmVjb3JkZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkZWRfdG8YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlgKEkxpc3RPcmRlcnNSZXNwb25zZRIpCgZvcmRlcnMYASADKAsyGS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsYDCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSLwoGc3RhdHVzGAMgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEhMKC2N1c3RvbWVyX2lkGAQgASgJEhUKDXJlc3RhdXJhbnRfaWQYBSABKAkSDwoHY291bnRyeRgGIAEoCRIOCgZhbW91bnQYByABKAkSEAoIY3VycmVuY3kYCCABKAkSLAoFaXRlbXMYCSADKAsyHS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJJdGVtEisKB2NyZWF0ZWQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGAwgASgEEhAKCHBvc2l0aW9uGA0gASgJEjEKB2FsbG93ZWQYDiADKA4yIC5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJDb21tYW5kEiwKCHJlY29yZGVkGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKhAQoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIKCgJieRgFIAEoCRIOCgZyZWFzb24YBiABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlkKE0NhbmNlbE9yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCLRAQoSUmV2aWV3T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIuCghkZWNpc2lvbhgFIAEoDjIcLm1lcmlkaWFuLm9yZGVycy52MS5EZWNpc2lvbhIKCgJieRgGIAEoCRIOCgZyZWFzb24YByABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlkKE1Jldmlld09yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCKyAQoQU2hpcE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAkSDwoHY2FycmllchgGIAEoCRIQCgh0cmFja2luZxgHIAEoCUIUChJfZXhwZWN0ZWRfcmV2aXNpb24iVwoRU2hpcE9yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCKSAQoTRGVsaXZlck9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIloKFERlbGl2ZXJPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgigAEKFkxpc3RQYXJrZWRTdGVwc1JlcXVlc3QSLwoGd29ya2VyGAEgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEg4KBnJlZ2lvbhgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJhChdMaXN0UGFya2VkU3RlcHNSZXNwb25zZRItCgVzdGVwcxgBIAMoCzIeLm1lcmlkaWFuLm9yZGVycy52MS5QYXJrZWRTdGVwEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKVAgoKUGFya2VkU3RlcBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSLwoGd29ya2VyGAMgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEg0KBWV2ZW50GAQgASgJEgwKBHR5cGUYBSABKAkSDgoGcmVhc29uGAYgASgJEg4KBmVycm9ycxgHIAMoCRIQCghhdHRlbXB0cxgIIAEoDRISCgpkZWxpdmVyaWVzGAkgASgNEhMKC3RyYWNlcGFyZW50GAogASgJEioKBnBhcmtlZBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDCABKAQi0QEKEVJlcGxheVN0ZXBSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIvCgZ3b3JrZXIYBSABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJXb3JrZXISCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJYChJSZXBsYXlTdGVwUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCLPAQoPRHJvcFN0ZXBSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIvCgZ3b3JrZXIYBSABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJXb3JrZXISCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJWChBEcm9wU3RlcFJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgiuQEKDU9yZGVyU3RhbmRpbmcSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEi8KBnN0YXR1cxgDIAEoDjIfLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlclN0YXR1cxIQCghyZXZpc2lvbhgEIAEoBBIQCghwb3NpdGlvbhgFIAEoCRIxCgdhbGxvd2VkGAYgAygOMiAubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyQ29tbWFuZCq3AgoLT3JkZXJTdGF0dXMSHAoYT1JERVJfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGQoVT1JERVJfU1RBVFVTX1JFQ0VJVkVEEAESFQoRT1JERVJfU1RBVFVTX1BBSUQQAhIaChZPUkRFUl9TVEFUVVNfSU5fUkVWSUVXEAMSGQoVT1JERVJfU1RBVFVTX0FQUFJPVkVEEAQSGAoUT1JERVJfU1RBVFVTX1NISVBQRUQQBRIaChZPUkRFUl9TVEFUVVNfREVMSVZFUkVEEAYSGAoUT1JERVJfU1RBVFVTX1ZPSURJTkcQBxIaChZPUkRFUl9TVEFUVVNfUkVGVU5ESU5HEAgSGQoVT1JERVJfU1RBVFVTX1JFSkVDVEVEEAkSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAKKq8BCgxPcmRlckNvbW1hbmQSHQoZT1JERVJfQ09NTUFORF9VTlNQRUNJRklFRBAAEhgKFE9SREVSX0NPTU1BTkRfQ0FOQ0VMEAESGQoVT1JERVJfQ09NTUFORF9BUFBST1ZFEAISGAoUT1JERVJfQ09NTUFORF9SRUpFQ1QQAxIWChJPUkRFUl9DT01NQU5EX1NISVAQBBIZChVPUkRFUl9DT01NQU5EX0RFTElWRVIQBSp1CgtPcmRlcldvcmtlchIcChhPUkRFUl9XT1JLRVJfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9XT1JLRVJfUEFZTUVOVBABEhcKE09SREVSX1dPUktFUl9SRVZJRVcQAhIVChFPUkRFUl9XT1JLRVJfU0FHQRADKk8KCERlY2lzaW9uEhgKFERFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASFAoQREVDSVNJT05fQVBQUk9WRRABEhMKD0RFQ0lTSU9OX1JFSkVDVBACMsgHCgZPcmRlcnMSXgoLQ3JlYXRlT3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USWgoIR2V0T3JkZXISIy5tZXJpZGlhbi5vcmRlcnMudjEuR2V0T3JkZXJSZXF1ZXN0GiQubWVyaWRpYW4ub3JkZXJzLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJgCgpMaXN0T3JkZXJzEiUubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiYubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBEl4KC0NhbmNlbE9yZGVyEiYubWVyaWRpYW4ub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBonLm1lcmlkaWFuLm9yZGVycy52MS5DYW5jZWxPcmRlclJlc3BvbnNlEl4KC1Jldmlld09yZGVyEiYubWVyaWRpYW4ub3JkZXJzLnYxLlJldmlld09yZGVyUmVxdWVzdBonLm1lcmlkaWFuLm9yZGVycy52MS5SZXZpZXdPcmRlclJlc3BvbnNlElgKCVNoaXBPcmRlchIkLm1lcmlkaWFuLm9yZGVycy52MS5TaGlwT3JkZXJSZXF1ZXN0GiUubWVyaWRpYW4ub3JkZXJzLnYxLlNoaXBPcmRlclJlc3BvbnNlEmEKDERlbGl2ZXJPcmRlchInLm1lcmlkaWFuLm9yZGVycy52MS5EZWxpdmVyT3JkZXJSZXF1ZXN0GigubWVyaWRpYW4ub3JkZXJzLnYxLkRlbGl2ZXJPcmRlclJlc3BvbnNlEm8KD0xpc3RQYXJrZWRTdGVwcxIqLm1lcmlkaWFuLm9yZGVycy52MS5MaXN0UGFya2VkU3RlcHNSZXF1ZXN0GisubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RQYXJrZWRTdGVwc1Jlc3BvbnNlIgOQAgESWwoKUmVwbGF5U3RlcBIlLm1lcmlkaWFuLm9yZGVycy52MS5SZXBsYXlTdGVwUmVxdWVzdBomLm1lcmlkaWFuLm9yZGVycy52MS5SZXBsYXlTdGVwUmVzcG9uc2USVQoIRHJvcFN0ZXASIy5tZXJpZGlhbi5vcmRlcnMudjEuRHJvcFN0ZXBSZXF1ZXN0GiQubWVyaWRpYW4ub3JkZXJzLnYxLkRyb3BTdGVwUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9tZXJpZGlhbi9vcmRlcnMvdjEvb3JkZXJzLnByb3RvEhJtZXJpZGlhbi5vcmRlcnMudjEiWgoSQ3JlYXRlT3JkZXJSZXF1ZXN0EisKBW9yZGVyGAEgASgLMhwubWVyaWRpYW4ub3JkZXJzLnYxLk5ld09yZGVyEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCSLNAQoITmV3T3JkZXISEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSFQoNcmVzdGF1cmFudF9pZBgDIAEoCRIPCgdjb3VudHJ5GAQgASgJEg4KBnJlZ2lvbhgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhAKCGN1cnJlbmN5GAcgASgJEiwKBWl0ZW1zGAggAygLMh0ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVySXRlbRIOCgZhbW91bnQYCSABKAkiVQoJT3JkZXJJdGVtEhQKDHByb2R1Y3RfY29kZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnVuaXRfcHJpY2UYAyABKAkSEAoIcXVhbnRpdHkYBCABKA0inwEKE0NyZWF0ZU9yZGVyUmVzcG9uc2USEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEg4KBmFtb3VudBgDIAEoCRIQCghjdXJyZW5jeRgEIAEoCRIOCgZzdHJlYW0YBSABKAkSEAoIcmV2aXNpb24YBiABKAQSEAoIcG9zaXRpb24YByABKAkSEAoIcmVwZWF0ZWQYCCABKAgiSQoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIUCgxtaW5fcG9zaXRpb24YAyADKAkiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlciKKAgoRTGlzdE9yZGVyc1JlcXVlc3QSEwoLY3VzdG9tZXJfaWQYASABKAkSLwoGc3RhdHVzGAIgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEg4KBnJlZ2lvbhgDIAEoCRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIUCgxtaW5fcG9zaXRpb24YBiADKAkSMQoNcmVjb3JkZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkZWRfdG8YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlgKEkxpc3RPcmRlcnNSZXNwb25zZRIpCgZvcmRlcnMYASADKAsyGS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIuQBChJDb3VudE9yZGVyc1JlcXVlc3QSEwoLY3VzdG9tZXJfaWQYASABKAkSLwoGc3RhdHVzGAIgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEg4KBnJlZ2lvbhgDIAEoCRIUCgxtaW5fcG9zaXRpb24YBCADKAkSMQoNcmVjb3JkZWRfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkZWRfdG8YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImUKE0NvdW50T3JkZXJzUmVzcG9uc2USDgoGb3JkZXJzGAEgASgEEi8KBmNvdW50cxgCIAMoCzIfLm1lcmlkaWFuLm9yZGVycy52MS5TdGF0dXNDb3VudBINCgVleGFjdBgDIAEoCCJOCgtTdGF0dXNDb3VudBIvCgZzdGF0dXMYASABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGF0dXMSDgoGb3JkZXJzGAIgASgEIsYDCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSLwoGc3RhdHVzGAMgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhdHVzEhMKC2N1c3RvbWVyX2lkGAQgASgJEhUKDXJlc3RhdXJhbnRfaWQYBSABKAkSDwoHY291bnRyeRgGIAEoCRIOCgZhbW91bnQYByABKAkSEAoIY3VycmVuY3kYCCABKAkSLAoFaXRlbXMYCSADKAsyHS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJJdGVtEisKB2NyZWF0ZWQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGAwgASgEEhAKCHBvc2l0aW9uGA0gASgJEjEKB2FsbG93ZWQYDiADKA4yIC5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJDb21tYW5kEiwKCHJlY29yZGVkGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKhAQoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIKCgJieRgFIAEoCRIOCgZyZWFzb24YBiABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlkKE0NhbmNlbE9yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCLRAQoSUmV2aWV3T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIuCghkZWNpc2lvbhgFIAEoDjIcLm1lcmlkaWFuLm9yZGVycy52MS5EZWNpc2lvbhIKCgJieRgGIAEoCRIOCgZyZWFzb24YByABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIlkKE1Jldmlld09yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCKyAQoQU2hpcE9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAkSDwoHY2FycmllchgGIAEoCRIQCgh0cmFja2luZxgHIAEoCUIUChJfZXhwZWN0ZWRfcmV2aXNpb24iVwoRU2hpcE9yZGVyUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCKSAQoTRGVsaXZlck9yZGVyUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YAyABKARIAIgBARIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSCgoCYnkYBSABKAlCFAoSX2V4cGVjdGVkX3JldmlzaW9uIloKFERlbGl2ZXJPcmRlclJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgigAEKFkxpc3RQYXJrZWRTdGVwc1JlcXVlc3QSLwoGd29ya2VyGAEgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEg4KBnJlZ2lvbhgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJhChdMaXN0UGFya2VkU3RlcHNSZXNwb25zZRItCgVzdGVwcxgBIAMoCzIeLm1lcmlkaWFuLm9yZGVycy52MS5QYXJrZWRTdGVwEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKVAgoKUGFya2VkU3RlcBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWdpb24YAiABKAkSLwoGd29ya2VyGAMgASgOMh8ubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyV29ya2VyEg0KBWV2ZW50GAQgASgJEgwKBHR5cGUYBSABKAkSDgoGcmVhc29uGAYgASgJEg4KBmVycm9ycxgHIAMoCRIQCghhdHRlbXB0cxgIIAEoDRISCgpkZWxpdmVyaWVzGAkgASgNEhMKC3RyYWNlcGFyZW50GAogASgJEioKBnBhcmtlZBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDCABKAQi0QEKEVJlcGxheVN0ZXBSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIvCgZ3b3JrZXIYBSABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJXb3JrZXISCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJYChJSZXBsYXlTdGVwUmVzcG9uc2USMAoFb3JkZXIYASABKAsyIS5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJTdGFuZGluZxIQCghyZXBlYXRlZBgCIAEoCCLPAQoPRHJvcFN0ZXBSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBEgAiAEBEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIvCgZ3b3JrZXIYBSABKA4yHy5tZXJpZGlhbi5vcmRlcnMudjEuT3JkZXJXb3JrZXISCgoCYnkYBiABKAkSDgoGcmVhc29uGAcgASgJQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJWChBEcm9wU3RlcFJlc3BvbnNlEjAKBW9yZGVyGAEgASgLMiEubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyU3RhbmRpbmcSEAoIcmVwZWF0ZWQYAiABKAgiuQEKDU9yZGVyU3RhbmRpbmcSEAoIb3JkZXJfaWQYASABKAkSDgoGcmVnaW9uGAIgASgJEi8KBnN0YXR1cxgDIAEoDjIfLm1lcmlkaWFuLm9yZGVycy52MS5PcmRlclN0YXR1cxIQCghyZXZpc2lvbhgEIAEoBBIQCghwb3NpdGlvbhgFIAEoCRIxCgdhbGxvd2VkGAYgAygOMiAubWVyaWRpYW4ub3JkZXJzLnYxLk9yZGVyQ29tbWFuZCq3AgoLT3JkZXJTdGF0dXMSHAoYT1JERVJfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGQoVT1JERVJfU1RBVFVTX1JFQ0VJVkVEEAESFQoRT1JERVJfU1RBVFVTX1BBSUQQAhIaChZPUkRFUl9TVEFUVVNfSU5fUkVWSUVXEAMSGQoVT1JERVJfU1RBVFVTX0FQUFJPVkVEEAQSGAoUT1JERVJfU1RBVFVTX1NISVBQRUQQBRIaChZPUkRFUl9TVEFUVVNfREVMSVZFUkVEEAYSGAoUT1JERVJfU1RBVFVTX1ZPSURJTkcQBxIaChZPUkRFUl9TVEFUVVNfUkVGVU5ESU5HEAgSGQoVT1JERVJfU1RBVFVTX1JFSkVDVEVEEAkSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAKKq8BCgxPcmRlckNvbW1hbmQSHQoZT1JERVJfQ09NTUFORF9VTlNQRUNJRklFRBAAEhgKFE9SREVSX0NPTU1BTkRfQ0FOQ0VMEAESGQoVT1JERVJfQ09NTUFORF9BUFBST1ZFEAISGAoUT1JERVJfQ09NTUFORF9SRUpFQ1QQAxIWChJPUkRFUl9DT01NQU5EX1NISVAQBBIZChVPUkRFUl9DT01NQU5EX0RFTElWRVIQBSp1CgtPcmRlcldvcmtlchIcChhPUkRFUl9XT1JLRVJfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9XT1JLRVJfUEFZTUVOVBABEhcKE09SREVSX1dPUktFUl9SRVZJRVcQAhIVChFPUkRFUl9XT1JLRVJfU0FHQRADKk8KCERlY2lzaW9uEhgKFERFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASFAoQREVDSVNJT05fQVBQUk9WRRABEhMKD0RFQ0lTSU9OX1JFSkVDVBACMq0ICgZPcmRlcnMSXgoLQ3JlYXRlT3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USWgoIR2V0T3JkZXISIy5tZXJpZGlhbi5vcmRlcnMudjEuR2V0T3JkZXJSZXF1ZXN0GiQubWVyaWRpYW4ub3JkZXJzLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJgCgpMaXN0T3JkZXJzEiUubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiYubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBEmMKC0NvdW50T3JkZXJzEiYubWVyaWRpYW4ub3JkZXJzLnYxLkNvdW50T3JkZXJzUmVxdWVzdBonLm1lcmlkaWFuLm9yZGVycy52MS5Db3VudE9yZGVyc1Jlc3BvbnNlIgOQAgESXgoLQ2FuY2VsT3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVzcG9uc2USXgoLUmV2aWV3T3JkZXISJi5tZXJpZGlhbi5vcmRlcnMudjEuUmV2aWV3T3JkZXJSZXF1ZXN0GicubWVyaWRpYW4ub3JkZXJzLnYxLlJldmlld09yZGVyUmVzcG9uc2USWAoJU2hpcE9yZGVyEiQubWVyaWRpYW4ub3JkZXJzLnYxLlNoaXBPcmRlclJlcXVlc3QaJS5tZXJpZGlhbi5vcmRlcnMudjEuU2hpcE9yZGVyUmVzcG9uc2USYQoMRGVsaXZlck9yZGVyEicubWVyaWRpYW4ub3JkZXJzLnYxLkRlbGl2ZXJPcmRlclJlcXVlc3QaKC5tZXJpZGlhbi5vcmRlcnMudjEuRGVsaXZlck9yZGVyUmVzcG9uc2USbwoPTGlzdFBhcmtlZFN0ZXBzEioubWVyaWRpYW4ub3JkZXJzLnYxLkxpc3RQYXJrZWRTdGVwc1JlcXVlc3QaKy5tZXJpZGlhbi5vcmRlcnMudjEuTGlzdFBhcmtlZFN0ZXBzUmVzcG9uc2UiA5ACARJbCgpSZXBsYXlTdGVwEiUubWVyaWRpYW4ub3JkZXJzLnYxLlJlcGxheVN0ZXBSZXF1ZXN0GiYubWVyaWRpYW4ub3JkZXJzLnYxLlJlcGxheVN0ZXBSZXNwb25zZRJVCghEcm9wU3RlcBIjLm1lcmlkaWFuLm9yZGVycy52MS5Ecm9wU3RlcFJlcXVlc3QaJC5tZXJpZGlhbi5vcmRlcnMudjEuRHJvcFN0ZXBSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message meridian.orders.v1.CreateOrderRequest
@@ -345,6 +345,103 @@ export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PUR
   messageDesc(file_meridian_orders_v1_orders, 7);
 
 /**
+ * @generated from message meridian.orders.v1.CountOrdersRequest
+ */
+export type CountOrdersRequest = Message<"meridian.orders.v1.CountOrdersRequest"> & {
+  /**
+   * As in ListOrdersRequest.
+   *
+   * @generated from field: string customer_id = 1;
+   */
+  customerId: string;
+
+  /**
+   * @generated from field: meridian.orders.v1.OrderStatus status = 2;
+   */
+  status: OrderStatus;
+
+  /**
+   * @generated from field: string region = 3;
+   */
+  region: string;
+
+  /**
+   * @generated from field: repeated string min_position = 4;
+   */
+  minPosition: string[];
+
+  /**
+   * @generated from field: google.protobuf.Timestamp recorded_from = 5;
+   */
+  recordedFrom?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp recorded_to = 6;
+   */
+  recordedTo?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message meridian.orders.v1.CountOrdersRequest.
+ * Use `create(CountOrdersRequestSchema)` to create a new message.
+ */
+export const CountOrdersRequestSchema: GenMessage<CountOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 8);
+
+/**
+ * @generated from message meridian.orders.v1.CountOrdersResponse
+ */
+export type CountOrdersResponse = Message<"meridian.orders.v1.CountOrdersResponse"> & {
+  /**
+   * @generated from field: uint64 orders = 1;
+   */
+  orders: bigint;
+
+  /**
+   * Of every status that was asked for.
+   *
+   * @generated from field: repeated meridian.orders.v1.StatusCount counts = 2;
+   */
+  counts: StatusCount[];
+
+  /**
+   * False: at least so many. Of each home region at most 100,000 orders are counted in a status, or of a customer.
+   *
+   * @generated from field: bool exact = 3;
+   */
+  exact: boolean;
+};
+
+/**
+ * Describes the message meridian.orders.v1.CountOrdersResponse.
+ * Use `create(CountOrdersResponseSchema)` to create a new message.
+ */
+export const CountOrdersResponseSchema: GenMessage<CountOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 9);
+
+/**
+ * @generated from message meridian.orders.v1.StatusCount
+ */
+export type StatusCount = Message<"meridian.orders.v1.StatusCount"> & {
+  /**
+   * @generated from field: meridian.orders.v1.OrderStatus status = 1;
+   */
+  status: OrderStatus;
+
+  /**
+   * @generated from field: uint64 orders = 2;
+   */
+  orders: bigint;
+};
+
+/**
+ * Describes the message meridian.orders.v1.StatusCount.
+ * Use `create(StatusCountSchema)` to create a new message.
+ */
+export const StatusCountSchema: GenMessage<StatusCount> = /*@__PURE__*/
+  messageDesc(file_meridian_orders_v1_orders, 10);
+
+/**
  * @generated from message meridian.orders.v1.Order
  */
 export type Order = Message<"meridian.orders.v1.Order"> & {
@@ -445,7 +542,7 @@ export type Order = Message<"meridian.orders.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export const OrderSchema: GenMessage<Order> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 8);
+  messageDesc(file_meridian_orders_v1_orders, 11);
 
 /**
  * @generated from message meridian.orders.v1.CancelOrderRequest
@@ -498,7 +595,7 @@ export type CancelOrderRequest = Message<"meridian.orders.v1.CancelOrderRequest"
  * Use `create(CancelOrderRequestSchema)` to create a new message.
  */
 export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 9);
+  messageDesc(file_meridian_orders_v1_orders, 12);
 
 /**
  * @generated from message meridian.orders.v1.CancelOrderResponse
@@ -522,7 +619,7 @@ export type CancelOrderResponse = Message<"meridian.orders.v1.CancelOrderRespons
  * Use `create(CancelOrderResponseSchema)` to create a new message.
  */
 export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 10);
+  messageDesc(file_meridian_orders_v1_orders, 13);
 
 /**
  * @generated from message meridian.orders.v1.ReviewOrderRequest
@@ -575,7 +672,7 @@ export type ReviewOrderRequest = Message<"meridian.orders.v1.ReviewOrderRequest"
  * Use `create(ReviewOrderRequestSchema)` to create a new message.
  */
 export const ReviewOrderRequestSchema: GenMessage<ReviewOrderRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 11);
+  messageDesc(file_meridian_orders_v1_orders, 14);
 
 /**
  * @generated from message meridian.orders.v1.ReviewOrderResponse
@@ -597,7 +694,7 @@ export type ReviewOrderResponse = Message<"meridian.orders.v1.ReviewOrderRespons
  * Use `create(ReviewOrderResponseSchema)` to create a new message.
  */
 export const ReviewOrderResponseSchema: GenMessage<ReviewOrderResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 12);
+  messageDesc(file_meridian_orders_v1_orders, 15);
 
 /**
  * @generated from message meridian.orders.v1.ShipOrderRequest
@@ -648,7 +745,7 @@ export type ShipOrderRequest = Message<"meridian.orders.v1.ShipOrderRequest"> & 
  * Use `create(ShipOrderRequestSchema)` to create a new message.
  */
 export const ShipOrderRequestSchema: GenMessage<ShipOrderRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 13);
+  messageDesc(file_meridian_orders_v1_orders, 16);
 
 /**
  * @generated from message meridian.orders.v1.ShipOrderResponse
@@ -670,7 +767,7 @@ export type ShipOrderResponse = Message<"meridian.orders.v1.ShipOrderResponse"> 
  * Use `create(ShipOrderResponseSchema)` to create a new message.
  */
 export const ShipOrderResponseSchema: GenMessage<ShipOrderResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 14);
+  messageDesc(file_meridian_orders_v1_orders, 17);
 
 /**
  * @generated from message meridian.orders.v1.DeliverOrderRequest
@@ -709,7 +806,7 @@ export type DeliverOrderRequest = Message<"meridian.orders.v1.DeliverOrderReques
  * Use `create(DeliverOrderRequestSchema)` to create a new message.
  */
 export const DeliverOrderRequestSchema: GenMessage<DeliverOrderRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 15);
+  messageDesc(file_meridian_orders_v1_orders, 18);
 
 /**
  * @generated from message meridian.orders.v1.DeliverOrderResponse
@@ -731,7 +828,7 @@ export type DeliverOrderResponse = Message<"meridian.orders.v1.DeliverOrderRespo
  * Use `create(DeliverOrderResponseSchema)` to create a new message.
  */
 export const DeliverOrderResponseSchema: GenMessage<DeliverOrderResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 16);
+  messageDesc(file_meridian_orders_v1_orders, 19);
 
 /**
  * @generated from message meridian.orders.v1.ListParkedStepsRequest
@@ -771,7 +868,7 @@ export type ListParkedStepsRequest = Message<"meridian.orders.v1.ListParkedSteps
  * Use `create(ListParkedStepsRequestSchema)` to create a new message.
  */
 export const ListParkedStepsRequestSchema: GenMessage<ListParkedStepsRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 17);
+  messageDesc(file_meridian_orders_v1_orders, 20);
 
 /**
  * @generated from message meridian.orders.v1.ListParkedStepsResponse
@@ -795,7 +892,7 @@ export type ListParkedStepsResponse = Message<"meridian.orders.v1.ListParkedStep
  * Use `create(ListParkedStepsResponseSchema)` to create a new message.
  */
 export const ListParkedStepsResponseSchema: GenMessage<ListParkedStepsResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 18);
+  messageDesc(file_meridian_orders_v1_orders, 21);
 
 /**
  * A worker's step that could not be done.
@@ -879,7 +976,7 @@ export type ParkedStep = Message<"meridian.orders.v1.ParkedStep"> & {
  * Use `create(ParkedStepSchema)` to create a new message.
  */
 export const ParkedStepSchema: GenMessage<ParkedStep> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 19);
+  messageDesc(file_meridian_orders_v1_orders, 22);
 
 /**
  * @generated from message meridian.orders.v1.ReplayStepRequest
@@ -932,7 +1029,7 @@ export type ReplayStepRequest = Message<"meridian.orders.v1.ReplayStepRequest"> 
  * Use `create(ReplayStepRequestSchema)` to create a new message.
  */
 export const ReplayStepRequestSchema: GenMessage<ReplayStepRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 20);
+  messageDesc(file_meridian_orders_v1_orders, 23);
 
 /**
  * @generated from message meridian.orders.v1.ReplayStepResponse
@@ -956,7 +1053,7 @@ export type ReplayStepResponse = Message<"meridian.orders.v1.ReplayStepResponse"
  * Use `create(ReplayStepResponseSchema)` to create a new message.
  */
 export const ReplayStepResponseSchema: GenMessage<ReplayStepResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 21);
+  messageDesc(file_meridian_orders_v1_orders, 24);
 
 /**
  * @generated from message meridian.orders.v1.DropStepRequest
@@ -1005,7 +1102,7 @@ export type DropStepRequest = Message<"meridian.orders.v1.DropStepRequest"> & {
  * Use `create(DropStepRequestSchema)` to create a new message.
  */
 export const DropStepRequestSchema: GenMessage<DropStepRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 22);
+  messageDesc(file_meridian_orders_v1_orders, 25);
 
 /**
  * @generated from message meridian.orders.v1.DropStepResponse
@@ -1027,7 +1124,7 @@ export type DropStepResponse = Message<"meridian.orders.v1.DropStepResponse"> & 
  * Use `create(DropStepResponseSchema)` to create a new message.
  */
 export const DropStepResponseSchema: GenMessage<DropStepResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 23);
+  messageDesc(file_meridian_orders_v1_orders, 26);
 
 /**
  * How an order stands: what a command answers, and an error detail of one that was refused.
@@ -1079,7 +1176,7 @@ export type OrderStanding = Message<"meridian.orders.v1.OrderStanding"> & {
  * Use `create(OrderStandingSchema)` to create a new message.
  */
 export const OrderStandingSchema: GenMessage<OrderStanding> = /*@__PURE__*/
-  messageDesc(file_meridian_orders_v1_orders, 24);
+  messageDesc(file_meridian_orders_v1_orders, 27);
 
 /**
  * @generated from enum meridian.orders.v1.OrderStatus
@@ -1311,6 +1408,16 @@ export const Orders: GenService<{
     methodKind: "unary";
     input: typeof ListOrdersRequestSchema;
     output: typeof ListOrdersResponseSchema;
+  },
+  /**
+   * How many orders ListOrders would list, by status.
+   *
+   * @generated from rpc meridian.orders.v1.Orders.CountOrders
+   */
+  countOrders: {
+    methodKind: "unary";
+    input: typeof CountOrdersRequestSchema;
+    output: typeof CountOrdersResponseSchema;
   },
   /**
    * Asks that the order end: what was charged is refunded by itself, and the order is cancelled after that.
