@@ -90,7 +90,19 @@ const paths = {
         parameter("cursor", text, { description: "From the page before." }),
         minPosition,
       ],
-      responses: { "200": answer("A page.", json("Orders")), ...readRefusals },
+      description:
+        "As text/csv or application/x-ndjson it is no page but all orders that the filters choose, as of one moment, while " +
+        "they are read; `limit` and `cursor` are then refused. An answer that is cut before its end has failed: what goes " +
+        "wrong once it has begun can be told in no other way. In CSV a text that a spreadsheet would take for a formula " +
+        "(=, +, -, @ first) has an apostrophe before it; NDJSON has whole orders, with their texts as they are.",
+      responses: {
+        "200": answer("A page, or all of it.", {
+          ...json("Orders"),
+          "text/csv": { schema: text },
+          "application/x-ndjson": { schema: { $ref: "#/components/schemas/Order" } },
+        }),
+        ...readRefusals,
+      },
     },
   },
   "/v1/order-counts": {

@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import { accepts } from "hono/accepts";
 import { isOrderId } from "../orders/order-id.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
@@ -7,6 +8,7 @@ import type { Admission, Caller } from "./caller.ts";
 import { etagOf } from "./if-match.ts";
 import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
+import { type ExportSettings, type ExportType, exportOrders, exportTypes } from "./order-exports.ts";
 import { filterNames, readFilter } from "./order-filters.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
 import {
@@ -21,7 +23,7 @@ import {
 } from "./order-lookups.ts";
 import { readParameters, readRegion } from "./parameters.ts";
 
-export interface OrderReadsOptions extends Regions {
+export interface OrderReadsOptions extends ExportSettings {
   readonly admission: Admission;
 }
 
@@ -31,7 +33,12 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 
   app.get("/v1/orders", async (context) => {
     const request = context.req.raw;
-    return answerJson(await answerList(await admit(request), request, options));
+    const caller = await admit(request);
+    const supports = ["application/json", ...exportTypes];
+    const accepted = accepts(context, { header: "Accept", supports, default: "application/json" });
+    const type = exportTypes.find((one) => one === accepted);
+    if (type !== undefined) return await answerExport(caller, request, type, options);
+    return answerJson(await answerList(caller, request, options), { headers: { vary: "accept" } });
   });
   // Not below /v1/orders: whatever stands there may be the id of an order.
   app.get("/v1/order-counts", async (context) => {
@@ -58,6 +65,17 @@ async function answerList(caller: Caller, request: Request, options: OrderReadsO
   const reached = { positions: parameters.positions(), signal: request.signal };
   const { orders, cursor } = await listOrders(caller, filter, reached, options);
   return { orders: orders.map(orderDocument), ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function answerExport(
+  caller: Caller,
+  request: Request,
+  type: ExportType,
+  options: OrderReadsOptions,
+): Promise<Response> {
+  const parameters = readParameters(request, [...filterNames, "min_position"]);
+  const asked = { type, filter: readFilter(parameters, options.regions), positions: parameters.positions() };
+  return exportOrders(caller, request, asked, options);
 }
 
 function answerCounts(caller: Caller, request: Request, options: OrderReadsOptions): Promise<CountedOrders> {

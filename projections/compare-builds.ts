@@ -1,7 +1,8 @@
-import type { Row, RunQuery } from "./database.ts";
+import type { Row } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import type { ModelTable, ReadModel } from "./read-model.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 /** A row of which live and folded say different things. */
 export interface Difference {

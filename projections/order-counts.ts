@@ -1,8 +1,8 @@
 import { seenStatuses } from "../orders/life.ts";
-import type { RunQuery } from "./database.ts";
 import { limits } from "./limits.ts";
 import { fromOf, type OrderFilter, toOf } from "./order-pages.ts";
 import { countByStatus, countOfCustomer } from "./order-sql.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 export interface OrderCounts {
   /** Of every status that was asked for, also where it is none. */

@@ -1,9 +1,10 @@
 import { formatPosition } from "../store/position.ts";
 import { timestamp } from "./column.ts";
 import { type Cursor, formatCursor, parseCursor } from "./cursor.ts";
-import type { Parameter, Row, RunQuery } from "./database.ts";
+import type { Parameter, Row } from "./database.ts";
 import { limits } from "./limits.ts";
 import { ordersByCustomer, ordersByCustomerAndStatus, ordersByStatus, ordersByTime } from "./order-sql.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 export interface OrderRow {
   readonly order_id: string;

@@ -7,7 +7,7 @@ import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import * as buildSql from "./build-sql.ts";
 import { deletePieces } from "./builds.ts";
 import { comparePages } from "./compare-builds.ts";
-import { beginSnapshot, serverVersion } from "./database.ts";
+import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
   findLog,
@@ -42,6 +42,7 @@ import {
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
 import { pageParked } from "./parked-steps.ts";
+import { beginPastSnapshot, beginSnapshot, endWithClient } from "./snapshot.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
@@ -77,6 +78,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       copyEvents,
       serverVersion,
       beginSnapshot,
+      beginPastSnapshot,
+      endWithClient,
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,

@@ -4,6 +4,7 @@ import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { hex, positionsLogs, tenantsLogs } from "./logs.ts";
 import { countOrders, type OrderCounts } from "./order-counts.ts";
+import { createOrderExport, type OrderExport } from "./order-export.ts";
 import {
   type OrderFilter,
   type OrderPage,
@@ -15,6 +16,7 @@ import {
 import { orderById } from "./order-sql.ts";
 import { listParked, type ParkedFilter, type ParkedPage } from "./parked-steps.ts";
 import { waitForCheckpoint } from "./reached.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 /** The orders of one tenant, as this region's database has them. Every method rejects with ProjectionError. */
 export interface OrderQueries {
@@ -24,6 +26,8 @@ export interface OrderQueries {
   list(filter: PageFilter): Promise<OrderPage>;
   /** By status. */
   count(filter: OrderFilter): Promise<OrderCounts>;
+  /** All of them, as of one moment. */
+  export: OrderExport;
   /** Steps that wait for a person, newest first. */
   parked(filter: ParkedFilter): Promise<ParkedPage>;
   /** Waits until the orders shown contain all events up to these. Rejects with "behind", "not-replicated" or "gone". */
@@ -34,17 +38,19 @@ export interface OrderQueries {
 }
 
 export function createOrderQueries(database: Database, tenant: string): OrderQueries {
-  async function logsOf(home: string | undefined): Promise<string> {
-    const rows = await database.query(tenantsLogs, [tenant]);
+  async function logsIn(query: RunQuery, home: string | undefined): Promise<string> {
+    const rows = await query(tenantsLogs, [tenant]);
     const numbers = rows.filter((row) => home === undefined || row.home === home).map((row) => row.log);
     return `{${numbers.join(",")}}`;
   }
+  const logsOf = (home: string | undefined) => logsIn(database.query, home);
   return {
     async order(id, options = {}) {
       return (await database.query(orderById, [await logsOf(options.home), id])).map(orderRow);
     },
     list: async (filter) => pageOrders(database.query, await logsOf(filter.region), filter),
     count: async (filter) => countOrders(database.query, await logsOf(filter.region), filter),
+    export: createOrderExport(database, logsIn),
     parked: async (filter) => listParked(database, await logsOf(filter.region), filter),
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);

@@ -46,6 +46,10 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
       const statuses = status === undefined ? seenStatuses : [status];
       return { counts: Object.fromEntries(statuses.map((name) => [name, counted(name)])), exact: true };
     },
+    async *export(filter) {
+      const found = rows().filter((row) => fits(row, filter));
+      yield found.reverse();
+    },
     async parked({ worker, region, limit, cursor }) {
       if (cursor !== undefined && !/^p\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
       const start = Number(cursor?.slice(1) ?? 0);

@@ -105,6 +105,7 @@ test("what the gateway answers fits the schema that the document gives for it", 
   await check("/v1/orders", "/v1/orders");
   await check("/v1/orders", "/v1/orders?limit=1");
   await check("/v1/orders", "/v1/orders?limit=x");
+  await check("/v1/orders", "/v1/orders", { headers: { accept: "application/x-ndjson" } });
   await check("/v1/order-counts", "/v1/order-counts?customer_id=17850");
   await check("/v1/order-counts", "/v1/order-counts?recorded_from=x");
   await check("/v1/orders/{id}", "/v1/orders/A1");

@@ -38,7 +38,7 @@ export const projectionMutations: readonly Mutation[] = [
   },
   {
     name: "rows are verified that were read after their checkpoints",
-    file: "projections/database.ts",
+    file: "projections/snapshot.ts",
     find: "isolation level repeatable read, read only",
     replace: "isolation level read committed, read only",
     test: { file: "test/projections/verify.test.ts", name: "what is being projected meanwhile" },
