@@ -48,7 +48,7 @@ export const parkedPaths = {
         parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
         parameter("cursor", text, { description: "From the page before." }),
       ],
-      responses: { "200": answer("A page.", json("ParkedSteps")), ...refusals(400, 401, 403, 429, 503) },
+      responses: { "200": answer("A page.", json("ParkedSteps")), ...refusals(400, 401, 403, 429, 503, 504) },
     },
   },
   "/v1/orders/{id}/parked": {

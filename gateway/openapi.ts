@@ -42,7 +42,7 @@ const minPosition = parameter(
   { type: "array", items: text, maxItems: minPositionsMax },
   { description: "Waits (5 s at most) until this region has seen it; may repeat.", explode: true },
 );
-const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503);
+const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503, 504);
 
 const newOrder = {
   customer_id: "17850",

@@ -17,7 +17,6 @@ import {
   elsewhere,
   listOrders,
   noOrder,
-  type Regions,
   readOrders,
   waitFor,
 } from "./order-lookups.ts";

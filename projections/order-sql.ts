@@ -14,6 +14,10 @@ join order_states s on s.log = o.log and s.build = o.build and s.order_id = o.or
 join logs l on l.log = o.log
 where b.log = any($1::int4[]) and ${live} and o.order_id = $2 order by o.log`;
 
+/** Row by row on the key: a server that knows little of its tables yet would join all of one with all of the other. */
+const byKey = (table: string, row: string) =>
+  `lateral (select * from ${table} k where k.log = ${row}.log and k.build = ${row}.build and k.order_id = ${row}.order_id limit 1)`;
+
 /**
  * Keyset paging: each log gives its newest by its own index, and these few are merged. The row comparison ends with the
  * log, because one order id may stand in two homes. The time goes through text: as a timestamp the driver would make a
@@ -27,15 +31,15 @@ cross join lateral (
     and (t.recorded_at, t.order_id, t.log) < ($3::text::timestamptz, $4::text, $5::int4)${filter}
   order by t.recorded_at desc, t.order_id desc limit $2::int4
 ) p
-join order_facts o on o.log = p.log and o.build = p.build and o.order_id = p.order_id
-join order_states s on s.log = p.log and s.build = p.build and s.order_id = p.order_id
+cross join ${byKey("order_facts", "p")} o
+cross join ${byKey("order_states", "p")} s
 order by o.recorded_at desc, o.order_id desc, o.log desc limit $2::int4`;
 
 export const ordersByTime = page("order_facts t", "");
 export const ordersByCustomer = page("order_facts t", " and t.customer_id = $7");
 export const ordersByStatus = page("order_states t", " and t.status = $7");
 export const ordersByCustomerAndStatus = page(
-  "order_facts t join order_states x on x.log = t.log and x.build = t.build and x.order_id = t.order_id",
+  `order_facts t cross join ${byKey("order_states", "t")} x`,
   " and t.customer_id = $7 and x.status = $8",
 );
 
@@ -87,5 +91,5 @@ cross join lateral (
     and t.recorded_at >= $3::text::timestamptz and t.recorded_at < $4::text::timestamptz
   order by t.recorded_at desc, t.order_id desc limit $2::int4
 ) n
-join order_states s on s.log = n.log and s.build = n.build and s.order_id = n.order_id
+cross join ${byKey("order_states", "n")} s
 group by g.log, s.status`;

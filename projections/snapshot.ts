@@ -40,14 +40,15 @@ export async function openSnapshot(
   signal?: AbortSignal,
 ): Promise<Snapshot> {
   const discard = () => connection.discard();
+  const givenUp = () => signal?.aborted === true;
   const query: RunQuery = async (statement, parameters = []) => {
-    if (signal?.aborted === true) throw new ProjectionError("cancelled", "the snapshot was given up");
+    if (givenUp()) throw new ProjectionError("cancelled", "the snapshot was given up");
     // The driver would go on with another connection, and so with another snapshot.
     if (!connection.alive) throw new ProjectionError("away", "the connection of a snapshot was lost");
     try {
       return await connection.run(statement, parameters);
     } catch (error) {
-      if (signal?.aborted !== true) throw error;
+      if (!givenUp()) throw error;
       throw new ProjectionError("cancelled", "the snapshot was given up", {}, { cause: error });
     }
   };

@@ -169,7 +169,7 @@ test.each(protocols)(
 );
 
 test("a time range is half open, and its order shows when it was recorded", async () => {
-  const client = clients()["gRPC"]!;
+  const client = clients().gRPC!;
   const ids = [newId(), newId(), newId()];
   for (const [at, orderId] of ids.entries()) {
     await client.createOrder({ order: { ...newOrder, orderId, customerId: "range" } });

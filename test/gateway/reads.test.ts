@@ -248,6 +248,17 @@ test("a database that is away is 503; nothing of the driver's text leaves", asyn
   expect(text).not.toMatch(/10\.0\.0\.9|ECONN|meridian/);
 });
 
+test("a query that takes longer than it may is 504, with what to do instead", async () => {
+  const harness = await createHarness();
+  harness.queries.failWith = new ProjectionError("timeout", "canceling statement due to statement timeout");
+  for (const path of ["/v1/orders", "/v1/orders/1", "/v1/order-counts"]) {
+    const response = await harness.call(path);
+    expect(response.headers.get("retry-after")).toBe("2");
+    const next = expect.stringContaining("time range");
+    expect(await problemIn(response)).toMatchObject({ type: "/problems/query-timeout", status: 504, next });
+  }
+});
+
 test("an order and an event whose JSON nests too deep to be written again are answered all the same", async () => {
   const harness = await createHarness();
   const deep = `{"customer_id":"c","amount":"1.00","currency":"GBP","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;

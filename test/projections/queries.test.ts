@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { seenStatuses } from "../../orders/life.ts";
+import { openConnection } from "../../projections/connection.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { limits } from "../../projections/limits.ts";
@@ -84,7 +85,9 @@ test("pages follow each other newest first without a gap or a double, whatever t
 });
 
 test("a time range takes its first microsecond and not its last, with every filter, page by page", async () => {
-  const queries = createOrderQueries(db, "paging");
+  const tenant = "range";
+  await fill(tenant);
+  const queries = createOrderQueries(db, tenant);
   const rows = (await queries.list({ limit: 100 })).orders;
   const us = (order: { readonly recorded_at: string }) =>
     Date.parse(order.recorded_at) * 1_000 + Number(order.recorded_at.slice(-4, -1));
@@ -98,7 +101,7 @@ test("a time range takes its first microsecond and not its last, with every filt
         (row) => us(row) >= fromUs && us(row) < toUs && wanted.every(([name, value]) => Object(row)[name] === value),
       );
       const expected = fitting.map((row) => `${row.home}/${row.order_id}`);
-      for (const limit of [3, 100]) expect(await pages("paging", { limit, recorded, ...filter })).toEqual(expected);
+      for (const limit of [3, 100]) expect(await pages(tenant, { limit, recorded, ...filter })).toEqual(expected);
     }
   }
   // A page of the whole list, gone on with in a range: it begins where the range does.
@@ -106,7 +109,7 @@ test("a time range takes its first microsecond and not its last, with every filt
   const later = await queries.list({ limit: 1, cursor, recorded: { toUs: startUs + 3 } });
   expect(later.orders.map(us)).toEqual([startUs + 2]);
   const beyond = { fromUs: -8.64e18, toUs: 8.64e18 };
-  expect(await pages("paging", { limit: 100, recorded: beyond })).toHaveLength(60);
+  expect(await pages(tenant, { limit: 100, recorded: beyond })).toHaveLength(60);
 });
 
 test("every choice of filters is answered from an index that has the time in it", async () => {
@@ -129,7 +132,8 @@ test("every choice of filters is answered from an index that has the time in it"
 });
 
 test("counts are those of the lists, by status, with every filter; beyond the bound they say that there are more", async () => {
-  const queries = createOrderQueries(db, "paging");
+  await fill("counting");
+  const queries = createOrderQueries(db, "counting");
   const recorded = { fromUs: startUs + 2, toUs: startUs + 7 };
   for (const filter of [{}, { region: "eu-west" }, { customer_id: "c1" }, { status: "paid" }, { recorded }]) {
     for (const both of [filter, { ...filter, recorded }, { ...filter, customer_id: "c2", status: "received" }]) {
@@ -142,7 +146,7 @@ test("counts are those of the lists, by status, with every filter; beyond the bo
       expect(exact).toBe(true);
     }
   }
-  const logs = `{${(await db.query("select log from logs where tenant = 'paging'")).map(({ log }) => log).join(",")}}`;
+  const logs = `{${(await db.query("select log from logs where tenant = 'counting'")).map(({ log }) => log).join(",")}}`;
   const few = await countOrders(db.query, logs, {}, 4);
   expect(few).toMatchObject({ counts: { received: 8, paid: 8, approved: 0 }, exact: false });
   const ofOne = await countOrders(db.query, logs, { customer_id: "c1", status: "paid" }, 4);
@@ -161,6 +165,39 @@ test("a page does not move when newer orders come in between", async () => {
   const second = await queries.list({ limit: 5, cursor: first.cursor! });
   expect(second.orders.map((order) => order.order_id)).toEqual(["a4", "a3", "a2", "a1", "a0"]);
   expect(second.cursor).toBeUndefined();
+});
+
+test("every query is given up by the server when it takes too long, and the next one is answered", async () => {
+  const log = createMemoryLog({ tenant: "locked" });
+  log.add(0, [created({ id: "1" })]);
+  await projectAll(db, log, "orders");
+  await projectAll(db, log, "parked");
+  await using hurried = openDatabase({ url, logger: silent, queryMs: 100 });
+  const queries = createOrderQueries(hurried, "locked");
+  const signal = new AbortController().signal;
+  const position = { log: log.key.identity, shard: 0, sequence: 99, index: 0 };
+  const asked: [string, () => Promise<unknown>][] = [
+    ["order", () => queries.order("1")],
+    ["list", () => queries.list({ limit: 1 })],
+    ["list by status", () => queries.list({ limit: 1, status: "received" })],
+    ["count", () => queries.count({})],
+    ["count of a customer", () => queries.count({ customer_id: "17850" })],
+    ["export", () => queries.export({}, { fresh: true, signal }).next()],
+    ["parked", () => queries.parked({ limit: 1 })],
+    ["reached", () => queries.reached([position], { timeoutMs: 5_000 })],
+  ];
+  const rival = openConnection({ url, application: "rival", statementMs: 30_000 });
+  await rival.run("begin", []);
+  for (const table of ["order_facts", "order_states", "parked_steps", "checkpoints"]) {
+    await rival.run(`lock table ${table} in access exclusive mode`, []);
+  }
+  const startedMs = performance.now();
+  for (const [name, ask] of asked) expect([name, await codeOf(ask())]).toEqual([name, "timeout"]);
+  expect(performance.now() - startedMs).toBeLessThan(asked.length * 1_000);
+  await rival.run("rollback", []);
+  rival.discard();
+  for (const [name, ask] of asked.slice(0, -1)) expect([name, await ask()]).toBeArray();
+  expect(await codeOf(queries.reached([position], { timeoutMs: 50 }))).toBe("behind");
 });
 
 test("one tenant sees nothing of another's orders, by id, by list or by position", async () => {
