@@ -143,6 +143,23 @@ const parkedStep = closed({
 });
 const parkedSteps = { type: "array", items: ref("ParkedStep") };
 
+const review = closed(
+  {
+    order_id: text,
+    region: text,
+    customer_id: text,
+    amount: decimal,
+    currency: text,
+    reason: { ...text, description: "The rule that asks." },
+    detail: { ...text, description: "What the rule saw, in words; may be empty." },
+    since: text,
+    escalated_at: { ...text, description: "When its deadline had passed once." },
+    deadline: { ...text, description: "Not before this time the order is refused if nobody decides." },
+    revision: { ...count, description: "Of the last event about its review." },
+  },
+  ["escalated_at", "deadline"],
+);
+
 const goItem = closed({ code: text, name: text, unit_price: { type: "number" }, quantity: { type: "integer" } });
 const goOrder = {
   customer_id: text,
@@ -189,6 +206,7 @@ export const schemas: Readonly<Record<string, object>> = {
   ParkedSteps: closed({ steps: parkedSteps, cursor: text }, ["cursor"]),
   ParkedOrder: closed({ order_id: text, region: text, revision: count, position, steps: parkedSteps }),
   Parking: plain(parkingSchema),
+  Reviews: closed({ reviews: { type: "array", items: review }, cursor: text }, ["cursor"]),
   Event: event,
   Events: closed({ order_id: text, events: { type: "array", items: ref("Event") }, next: count }, ["next"]),
   Problem: problem,

@@ -1,6 +1,5 @@
 import { eventsPageMax, idempotencyKeyMax, listPageDefault, listPageMax, minPositionsMax } from "./limits.ts";
 import { commandPaths } from "./openapi-commands.ts";
-import { parkedPaths } from "./openapi-parked.ts";
 import {
   answer,
   etag,
@@ -15,6 +14,7 @@ import {
   text,
 } from "./openapi-parts.ts";
 import { schemas } from "./openapi-schemas.ts";
+import { waitingPaths } from "./openapi-waiting.ts";
 
 /** The HTTP interface as OpenAPI 3.1, written by hand; a test holds it to the routes and to what they answer. */
 export function openApiDocument(regions: readonly { readonly name: string; readonly url?: string }[]): object {
@@ -133,7 +133,7 @@ const paths = {
     },
   },
   ...commandPaths,
-  ...parkedPaths,
+  ...waitingPaths,
   "/v1/orders/{id}/events": {
     get: {
       summary: "The history of one order",

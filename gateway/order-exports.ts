@@ -38,7 +38,7 @@ const formats: Readonly<Record<ExportType, Format>> = {
   "text/csv": {
     head: csvLine(exportColumns),
     contentType: "text/csv; charset=utf-8; header=present",
-    file: "orders.csv",
+    file: "exported-orders.csv",
     line: (order) =>
       csvLine([
         ...[csvText(order.order_id), order.home, order.status, csvText(order.customer_id)],
@@ -49,7 +49,7 @@ const formats: Readonly<Record<ExportType, Format>> = {
   "application/x-ndjson": {
     head: "",
     contentType: "application/x-ndjson",
-    file: "orders.ndjson",
+    file: "exported-orders.ndjson",
     line: (order) => `${JSON.stringify(orderDocument(order))}\n`,
   },
 };

@@ -12,6 +12,7 @@ import {
   type OrderSchema,
   type OrderStandingSchema,
   type ParkedStepSchema,
+  type ReviewSchema,
   OrderStatus as Status,
   type StatusCountSchema,
   OrderWorker as Worker,
@@ -19,6 +20,7 @@ import {
 import { invalidField } from "../store/messages.ts";
 import { allowedIn } from "./order-documents.ts";
 import type { Standing } from "./order-standing.ts";
+import type { ReviewDocument } from "./reviews.ts";
 
 /** Orders as messages of meridian.orders.v1. */
 
@@ -114,6 +116,19 @@ export function toParkedStep(row: ParkedRow): MessageInitShape<typeof ParkedStep
   const { order_id, home, worker, parked_at, revision, errors, ...same } = row;
   const place = { orderId: order_id, region: home, worker: workers[worker], revision: BigInt(revision) };
   return { ...same, ...place, errors: [...errors], parked: toTimestamp(parked_at) };
+}
+
+export function toReview(review: ReviewDocument): MessageInitShape<typeof ReviewSchema> {
+  const { order_id, customer_id, since, escalated_at, deadline, revision, ...same } = review;
+  return {
+    ...same,
+    orderId: order_id,
+    customerId: customer_id,
+    since: toTimestamp(since),
+    escalated: escalated_at === undefined ? undefined : toTimestamp(escalated_at),
+    deadline: deadline === undefined ? undefined : toTimestamp(deadline),
+    revision: BigInt(revision),
+  };
 }
 
 /** A client of the event store may have recorded an order in any shape: what is no item of one is left out. */

@@ -9,9 +9,10 @@ import type { CallerOf } from "./event-store-rpc.ts";
 import { listPageDefault, listPageMax } from "./limits.ts";
 import { timeRange } from "./order-filters.ts";
 import { countOrders, listOrders, type Regions, readOrders } from "./order-lookups.ts";
-import { statusOf, toOrder, toParkedStep, toStatusCount, workerOf } from "./order-messages.ts";
+import { statusOf, toOrder, toParkedStep, toReview, toStatusCount, workerOf } from "./order-messages.ts";
 import { twoHomes } from "./order-standing.ts";
 import { refuse } from "./parameters.ts";
+import { reviewDocument } from "./reviews.ts";
 
 /** Reads of meridian.orders.v1.Orders. */
 export function orderReadCalls(callerOf: CallerOf, options: Regions) {
@@ -35,6 +36,16 @@ export function orderReadCalls(callerOf: CallerOf, options: Regions) {
       const asked = reached(request.minPosition, context);
       const { orders, counts, exact } = await countOrders(caller, filterOf(request, caller), asked, options);
       return { orders: BigInt(orders), counts: Object.entries(counts).map(toStatusCount), exact };
+    },
+    async listReviews(request, context) {
+      const caller = callerOf(context);
+      const region = readHome(request.region, caller, "region");
+      const page = caller.services.queries.reviews({ region, ...pageOf(request) });
+      const { reviews, cursor } = await page.catch(refusePageToken);
+      return {
+        reviews: reviews.map((review) => toReview(reviewDocument(review, caller))),
+        nextPageToken: cursor ?? "",
+      };
     },
     async listParkedSteps(request, context) {
       const caller = callerOf(context);

@@ -56,6 +56,7 @@ const orderScopes: Record<keyof typeof Orders.method, Scope> = {
   shipOrder: actionScopes.ship,
   deliverOrder: actionScopes.deliver,
   listParkedSteps: "orders:read",
+  listReviews: "orders:read",
   replayStep: parkingScope,
   dropStep: parkingScope,
 };

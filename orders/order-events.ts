@@ -28,6 +28,8 @@ export interface PaymentData {
 interface DecisionData {
   readonly order_id?: string;
   readonly reason?: string;
+  /** What the rule saw that decided, in words. */
+  readonly detail?: string;
   /** The person, or the system, whose decision it was; absent: a rule's, or the saga's. */
   readonly by?: string;
   readonly carrier?: string;

@@ -1,5 +1,6 @@
+import { limits } from "./limits.ts";
 import { parseAmount } from "./money.ts";
-import type { OrderFacts } from "./order-events.ts";
+import { type OrderFacts, textsOf } from "./order-events.ts";
 
 /** Rules of review, as data: an order that meets none is approved, else the first one that it meets says what becomes of it. */
 export type ReviewRule = {
@@ -30,6 +31,21 @@ export type Verdict = { readonly kind: "approve" } | { readonly kind: "ask" | "r
 export function review(facts: OrderFacts, rules: readonly ReviewRule[] = reviewRules): Verdict {
   const met = rules.find((rule) => meets(facts, rule));
   return met === undefined ? { kind: "approve" } : { kind: met.verdict, reason: met.name };
+}
+
+/** Why a person is to look at an order. */
+export interface ReviewReason {
+  /** The rule's name. */
+  readonly reason: string;
+  /** What it saw, in words; empty where the event says nothing of it. */
+  readonly detail: string;
+}
+
+/** Of `order.review-requested`. Never throws: it may be a stranger's. */
+export function readReviewReason(data: Uint8Array): ReviewReason {
+  const { reason = "", detail = "" } = textsOf(data);
+  const shown = (text: string) => text.slice(0, limits.reasonLength).toWellFormed();
+  return { reason: shown(reason), detail: shown(detail) };
 }
 
 function meets(facts: OrderFacts, rule: ReviewRule): boolean {

@@ -64,8 +64,8 @@ export interface DatabaseOptions {
 /** Opens no connection yet: the first statement does. */
 export function openDatabase(options: DatabaseOptions): Database {
   const application = options.application ?? "meridian";
-  const pool = (size: number, statementMs: number) =>
-    createLanes(size, () => openConnection({ url: options.url, application, statementMs }));
+  const open = (statementMs: number) => openConnection({ url: options.url, application, statementMs });
+  const pool = (size: number, statementMs: number) => createLanes(size, () => open(statementMs));
   const queryMs = options.queryMs ?? limits.queryMs;
   const queries = pool(options.connections?.queries ?? limits.queryConnections, queryMs);
   const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
@@ -112,32 +112,27 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
   const query: Database["query"] = (statement, parameters = [], o = {}) =>
     run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
-  let postgres: boolean | undefined;
-  const copies = async () => {
-    if (postgres === undefined) {
-      const [row] = await query(serverVersion);
-      postgres = String(row?.version).startsWith("PostgreSQL");
-    }
-    return postgres;
-  };
+  const copies = askPostgres(query);
   return {
     query,
     write: (statement, parameters = [], o = {}) =>
       run(writersOf(o.lane), 0, (connection) => connection.run(statement, parameters), o),
     copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
     copies,
-    async snapshot(o = {}) {
-      const statements = snapshotStatements(await copies(), o);
-      return openSnapshot(
-        openConnection({ url: options.url, application, statementMs: queryMs }),
-        statements,
-        o.signal,
-      );
-    },
+    snapshot: async (o = {}) => openSnapshot(open(queryMs), snapshotStatements(await copies(), o), o.signal),
     progress: createProgress(),
     reachable: () => reachable,
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Asked once: a server stays what it is. */
+function askPostgres(query: Database["query"]): () => Promise<boolean> {
+  let postgres: boolean | undefined;
+  return async () => {
+    postgres ??= String((await query(serverVersion))[0]?.version).startsWith("PostgreSQL");
+    return postgres;
   };
 }
 

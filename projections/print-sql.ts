@@ -42,6 +42,7 @@ import {
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
 import { pageParked } from "./parked-steps.ts";
+import { pageReviews } from "./reviews.ts";
 import { beginPastSnapshot, beginSnapshot, endWithClient } from "./snapshot.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
@@ -101,6 +102,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       pageOrderIds,
       selectOverdue,
       pageParked,
+      pageReviews,
     }),
     ...Object.entries(buildSql),
     ...models,

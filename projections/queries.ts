@@ -16,6 +16,7 @@ import {
 import { orderById } from "./order-sql.ts";
 import { listParked, type ParkedFilter, type ParkedPage } from "./parked-steps.ts";
 import { waitForCheckpoint } from "./reached.ts";
+import { listReviews, type ReviewFilter, type ReviewPage } from "./reviews.ts";
 import type { RunQuery } from "./snapshot.ts";
 
 /** The orders of one tenant, as this region's database has them. Every method rejects with ProjectionError. */
@@ -30,6 +31,8 @@ export interface OrderQueries {
   export: OrderExport;
   /** Steps that wait for a person, newest first. */
   parked(filter: ParkedFilter): Promise<ParkedPage>;
+  /** Orders that wait for a person's decision, oldest first. */
+  reviews(filter: ReviewFilter): Promise<ReviewPage>;
   /** Waits until the orders shown contain all events up to these. Rejects with "behind", "not-replicated" or "gone". */
   reached(
     positions: readonly Position[],
@@ -52,6 +55,7 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
     count: async (filter) => countOrders(database.query, await logsOf(filter.region), filter),
     export: createOrderExport(database, logsIn),
     parked: async (filter) => listParked(database, await logsOf(filter.region), filter),
+    reviews: async (filter) => listReviews(database, await logsOf(filter.region), filter),
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);
       const wanted = latestOfShards(positions);

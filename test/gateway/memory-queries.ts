@@ -3,10 +3,12 @@ import { seenStatuses } from "../../orders/life.ts";
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { readStepChange } from "../../orders/parking.ts";
+import { readReviewReason } from "../../orders/review.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import type { OrderFilter, OrderRow } from "../../projections/order-pages.ts";
 import type { ParkedRow } from "../../projections/parked-steps.ts";
 import type { OrderQueries } from "../../projections/queries.ts";
+import type { ReviewRow } from "../../projections/reviews.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { formatPosition, type Position } from "../../store/position.ts";
 import { type MemoryLogs, positionOf, regions } from "./memory-store.ts";
@@ -59,6 +61,14 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
       const steps = found.reverse().slice(start, start + limit);
       return { steps, ...(start + limit < found.length ? { cursor: `p${start + limit}` } : {}) };
     },
+    async reviews({ region, limit, cursor }) {
+      if (cursor !== undefined && !/^r\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
+      const start = Number(cursor?.slice(1) ?? 0);
+      const found = rows().filter((row) => row.status === "in-review" && (region === undefined || row.home === region));
+      const reviews = found.map((row) => reviewOf(row, seen())).toSorted((a, b) => (a.since < b.since ? -1 : 1));
+      const more = start + limit < found.length;
+      return { reviews: reviews.slice(start, start + limit), ...(more ? { cursor: `r${start + limit}` } : {}) };
+    },
     async reached(positions) {
       for (const position of positions) {
         const home = regions.find(({ name }) => sameLog(position, positionOf(name, 0)))?.name;
@@ -103,6 +113,20 @@ function parkedRows(events: readonly RecordedEvent[]): ParkedRow[] {
     if (parked !== undefined) rows.set(place, { ...about, ...parked, parked_at });
   }
   return [...rows.values()];
+}
+
+function reviewOf(row: OrderRow, events: readonly RecordedEvent[]): ReviewRow {
+  const own = events.filter((event) => event.home === row.home && event.stream === `order-${row.order_id}`);
+  const asked = own.findLast(({ type }) => type === "order.review-requested")!;
+  const late = own.find(({ type, revision }) => type === "order.overdue" && revision > asked.revision);
+  const { order_id, home, customer_id, amount, currency } = row;
+  return {
+    ...{ order_id, home, customer_id, amount, currency },
+    ...readReviewReason(asked.data),
+    since: isoMicroseconds(asked.recordedUs),
+    ...(late === undefined ? {} : { escalated_at: isoMicroseconds(late.recordedUs) }),
+    revision: late?.revision ?? asked.revision,
+  };
 }
 
 function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {

@@ -103,7 +103,7 @@ test("all orders are exported as NDJSON and as CSV, newest first, and those alon
   expect(orders.slice(0, 200)).toEqual(page as typeof orders);
   const csv = await gateway.get("?customer_id=c1&region=us-east", "text/html, text/csv;q=0.9, */*;q=0.1");
   expect(csv.headers.get("content-type")).toStartWith("text/csv");
-  expect(csv.headers.get("content-disposition")).toBe('attachment; filename="orders.csv"');
+  expect(csv.headers.get("content-disposition")).toBe('attachment; filename="exported-orders.csv"');
   const [head, ...rows] = (await csv.text()).trimEnd().split("\r\n");
   expect(head).toBe(exportColumns.join(","));
   expect(rows).toHaveLength(count / 3);

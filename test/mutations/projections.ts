@@ -48,14 +48,14 @@ export const projectionMutations: readonly Mutation[] = [
     file: "projections/order-sql.ts",
     find: "and t.recorded_at >= $6::text::timestamptz",
     replace: "and t.recorded_at > $6::text::timestamptz",
-    test: { file: "test/projections/queries.test.ts", name: "a time range takes its first microsecond" },
+    test: { file: "test/projections/order-lists.test.ts", name: "a time range takes its first microsecond" },
   },
   {
     name: "a count that has reached its bound passes for an exact one",
     file: "projections/order-counts.ts",
     find: "every((orders) => orders < most)",
     replace: "every((orders) => orders <= most)",
-    test: { file: "test/projections/queries.test.ts", name: "counts are those of the lists" },
+    test: { file: "test/projections/order-lists.test.ts", name: "counts are those of the lists" },
   },
   {
     name: "each page of an export is of its own moment",
@@ -84,6 +84,20 @@ export const projectionMutations: readonly Mutation[] = [
     find: "      statement_timeout: options.statementMs,\n",
     replace: "",
     test: { file: "test/projections/queries.test.ts", name: "every query is given up by the server" },
+  },
+  {
+    name: "a review is late since it was last said to be, not since it is",
+    file: "projections/models/in-review.ts",
+    find: "coalesce(s.escalated_at, c.escalated_at)",
+    replace: "c.escalated_at",
+    test: { file: "test/projections/queries.test.ts", name: "orders in review are paged oldest first" },
+  },
+  {
+    name: "an order is shown to be in review because somebody said so",
+    file: "projections/reviews.ts",
+    find: " and s.status = 'in-review'",
+    replace: "",
+    test: { file: "test/projections/queries.test.ts", name: "orders in review are paged oldest first" },
   },
   {
     name: "who has fallen behind the shared reader misses what was dropped",

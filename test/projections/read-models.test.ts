@@ -6,7 +6,16 @@ import { type Database, openDatabase } from "../../projections/database.ts";
 import { createLogNumbers, openCheckpoints } from "../../projections/logs.ts";
 import { createModelWriter } from "../../projections/model-writer.ts";
 import { readModels } from "../../projections/models/read-models.ts";
-import { created, createMemoryLog, happened, type MemoryLog, type PartialEvent, stepped } from "./batches.ts";
+import {
+  created,
+  createMemoryLog,
+  happened,
+  type MemoryLog,
+  overdue,
+  type PartialEvent,
+  reviewAsked,
+  stepped,
+} from "./batches.ts";
 import { expectedRows, shownRows } from "./model-oracle.ts";
 import { context, projectAll } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -33,6 +42,9 @@ const types = [
   "order.step-parked",
   "order.step-replayed",
   "order.step-dropped",
+  "order.review-requested",
+  "order.review-requested",
+  "order.overdue",
 ];
 /** The last is no worker that we know: what is recorded of it counts for nothing. */
 const workers = ["payment", "saga", "stranger"];
@@ -72,6 +84,8 @@ function logOf(steps: readonly { order: number; type: number; pennies: number; b
 }
 
 function later(id: string, type: string, pennies: number): PartialEvent {
+  if (type === "order.review-requested") return reviewAsked(id, `${pennies} is too much`);
+  if (type === "order.overdue") return overdue(id, pennies % 4 === 0 ? "paid" : "in-review");
   if (!type.startsWith("order.step-")) return happened(id, type);
   return stepped(id, type, workers[pennies % workers.length]!, `no answer ${pennies}`);
 }
