@@ -2,12 +2,16 @@ import type { Connection } from "../mesh/connection.ts";
 import type { LogName } from "../mesh/log.ts";
 import { workers } from "../mesh/subjects.ts";
 import type { Tenant } from "../mesh/topology.ts";
+import { reviewRules } from "../orders/review.ts";
 import { watchDeadlines } from "../orders/workers/deadlines.ts";
 import { startPaymentWorker } from "../orders/workers/payment.ts";
-import { startReviewWorker } from "../orders/workers/review.ts";
+import { type ReviewOptions, startReviewWorker } from "../orders/workers/review.ts";
 import { startSagaWorker } from "../orders/workers/saga.ts";
 import type { Worker } from "../orders/workers/worker.ts";
+import { readHistory } from "../projections/customer-history.ts";
+import { isTransient, ProjectionError } from "../projections/error.ts";
 import { findOverdue } from "../projections/overdue.ts";
+import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/open.ts";
 import { logName, type Surroundings } from "./tenant-logs.ts";
 
@@ -30,7 +34,9 @@ export function startWorkers(around: Surroundings, connection: Connection, tenan
     const name = logName(log, region);
     const shards = Array.from({ length: log.shards }, (_, shard) => shard);
     const { currency } = tenant;
-    const options = { connection, log: name, shards, store, tenant: tenant.name, region, currency, logger, signal };
+    const about = { tenant: tenant.name, region, currency, rules: reviewRules(tenant.review) };
+    const history = historyOf(around, tenant, name);
+    const options = { connection, log: name, shards, store, ...about, history, logger, signal };
     for (const role of workers) if (config.roles.has(role)) started.set(role, starters[role](options));
     const stopping = AbortSignal.any([signal, stop.signal]);
     if (config.roles.has("saga")) watching = watchOverdue(around, tenant, name, store, stopping);
@@ -41,6 +47,19 @@ export function startWorkers(around: Surroundings, connection: Connection, tenan
       stop.abort();
       await Promise.all([watching, ...[...started.values()].map((worker) => worker[Symbol.asyncDispose]())]);
     },
+  };
+}
+
+/** What may pass is for the worker to try again. */
+function historyOf({ database, signal }: Surroundings, tenant: Tenant, log: LogName): ReviewOptions["history"] {
+  return async (customerId, orderId) => {
+    try {
+      return await readHistory(database, { tenant: tenant.name, ...log, customerId, orderId }, { signal });
+    } catch (error) {
+      if (!(error instanceof ProjectionError) || !(isTransient(error) || error.code === "behind")) throw error;
+      const text = `the history of the customer of order ${orderId} cannot be read now: ${error.message}`;
+      throw new StoreError("unavailable", text, {}, { cause: error });
+    }
   };
 }
 

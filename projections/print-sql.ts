@@ -7,6 +7,7 @@ import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import * as buildSql from "./build-sql.ts";
 import { deletePieces } from "./builds.ts";
 import { comparePages } from "./compare-builds.ts";
+import { readCustomerHistory } from "./customer-history.ts";
 import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
@@ -103,6 +104,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       selectOverdue,
       pageParked,
       pageReviews,
+      readCustomerHistory,
     }),
     ...Object.entries(buildSql),
     ...models,

@@ -100,6 +100,13 @@ export const projectionMutations: readonly Mutation[] = [
     test: { file: "test/projections/queries.test.ts", name: "orders in review are paged oldest first" },
   },
   {
+    name: "a customer's history is told by a read model that lacks earlier orders",
+    file: "projections/customer-history.ts",
+    find: "if (row?.known === true && row.behind === false) {",
+    replace: "if (row?.known === true) {",
+    test: { file: "test/projections/queries.test.ts", name: "a customer's history counts what was approved" },
+  },
+  {
     name: "who has fallen behind the shared reader misses what was dropped",
     file: "projections/share-source.ts",
     find: "return at.every((sequence, shard) => sequence === before[shard] || shards.get(sequence) === shard);",

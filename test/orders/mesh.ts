@@ -4,18 +4,20 @@ import { join } from "node:path";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { serve } from "../../mesh/requests.ts";
+import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
 import type { OrderWorker } from "../../orders/life.ts";
 import { absentOrder, evolve } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { decideParking, type ParkingCommand } from "../../orders/parking.ts";
+import { noHistory, type ReviewRule, reviewRules } from "../../orders/review.ts";
 import { type LedgerLine, readLedger } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
 import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
-import { startReviewWorker } from "../../orders/workers/review.ts";
+import { type ReviewOptions, startReviewWorker } from "../../orders/workers/review.ts";
 import { startSagaWorker } from "../../orders/workers/saga.ts";
-import type { Worker, WorkerOptions } from "../../orders/workers/worker.ts";
+import type { Worker } from "../../orders/workers/worker.ts";
 import type { EventStore } from "../../store/event-store.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { openRegion, type TestProcess, type TestRegion } from "../store/region.ts";
@@ -47,6 +49,10 @@ export interface WorkOptions {
   readonly logger?: Logger;
   readonly shards?: readonly number[];
   readonly paymentTimeoutMs?: number;
+  /** Of the review worker. Default: those of a tenant that sets none. */
+  readonly rules?: readonly ReviewRule[];
+  /** Default: nobody has one. */
+  readonly history?: ReviewOptions["history"];
 }
 
 export interface StartedWorker extends AsyncDisposable {
@@ -70,7 +76,7 @@ export async function openWorkshop(): Promise<Workshop> {
 
   async function startOne(
     kind: OrderWorker,
-    { wrap, logger = silent, shards = allShards, paymentTimeoutMs }: WorkOptions = {},
+    { wrap, logger = silent, shards = allShards, paymentTimeoutMs, ...own }: WorkOptions = {},
   ): Promise<StartedWorker> {
     const connection = await connect(kind);
     const stop = new AbortController();
@@ -78,7 +84,7 @@ export async function openWorkshop(): Promise<Workshop> {
       await connection.wire.nc.close();
       stop.abort();
     };
-    const options: WorkerOptions = {
+    const options: ReviewOptions = {
       connection,
       log: region.log.name,
       shards,
@@ -90,6 +96,8 @@ export async function openWorkshop(): Promise<Workshop> {
       signal: stop.signal,
       ackWaitMs: 1_000,
       paymentTimeoutMs,
+      rules: own.rules ?? reviewRules(reviewDefaults),
+      history: own.history ?? (async () => noHistory),
     };
     const worker = starters[kind](options);
     return {

@@ -2,9 +2,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
 import { openConnection } from "../../projections/connection.ts";
 import { formatCursor } from "../../projections/cursor.ts";
+import { readHistory } from "../../projections/customer-history.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { limits } from "../../projections/limits.ts";
+import { createLogNumbers } from "../../projections/logs.ts";
 import { createOrderQueries } from "../../projections/queries.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { parsePosition } from "../../store/position.ts";
@@ -169,6 +171,45 @@ test("two databases that follow the same logs come to the same summary, exact to
   expect(new Set(ids).size).toBe(100);
   expect(ids).toHaveLength(100);
   await other.close();
+});
+
+test("a customer's history counts what was approved and what failed, in all homes, as of the order or later", async () => {
+  const tenant = "history";
+  const log = createMemoryLog({ tenant });
+  const { home, log: name, generation } = log.key;
+  const ask = (orderId: string, customerId = "c1", of = tenant) =>
+    readHistory(db, { tenant: of, home, log: name, generation, customerId, orderId }, {});
+  const lives: Readonly<Record<string, readonly string[]>> = {
+    now: ["payment-debited"],
+    approved: ["payment-debited", "approved"],
+    delivered: ["payment-debited", "approved", "shipped", "delivered"],
+    declined: ["payment-declined", "rejected"],
+    refunding: ["payment-debited", "cancel-requested"],
+  };
+  for (const [at, [id, types]] of Object.entries(lives).entries()) {
+    log.add(at % 4, [created({ id, customer: "c1" }), ...types.map((type) => happened(id, `order.${type}`))]);
+  }
+  expect(await codeOf(ask("now"))).toBe("behind");
+  for (const model of ["archive", "customers"]) await projectAll(db, log, model);
+  expect(await ask("now")).toEqual({ approved: 2, failed: 2 });
+  expect(await ask("now", "c2")).toEqual({ approved: 0, failed: 0 });
+  const there = createMemoryLog({ tenant, home: "eu-west" });
+  there.add(0, [
+    created({ id: "far", customer: "c1" }),
+    ...lives.approved!.map((type) => happened("far", `order.${type}`)),
+  ]);
+  await projectAll(db, there, "customers");
+  expect(await ask("now")).toEqual({ approved: 3, failed: 2 });
+  // What was recorded before an order, in another shard, is archived and not yet among the customers'.
+  log.add(2, [{ ...created({ id: "later", customer: "c1" }), recordedUs: startUs + 60_000 }]);
+  for (const model of ["archive", "customers"]) await projectAll(db, log, model);
+  expect(await ask("later")).toEqual({ approved: 3, failed: 2 });
+  const back = "update checkpoints set sequence = 0 where log = $1::int4 and name like 'customers/%' and shard = 1";
+  await db.write(back, [await createLogNumbers(db).register(log.key)]);
+  expect(await codeOf(ask("later"))).toBe("behind");
+  expect(await ask("now")).toEqual({ approved: 3, failed: 2 });
+  expect(await codeOf(ask("unknown"))).toBe("behind");
+  expect(await codeOf(ask("now", "c1", "stranger"))).toBe("behind");
 });
 
 test("orders in review are paged oldest first, by home, with what asked and how late they are; what is decided is not among them", async () => {
