@@ -23,6 +23,13 @@ export const projectionMutations: readonly Mutation[] = [
     test: { file: "test/projections/database.test.ts", name: "a COPY that is refused at its very end" },
   },
   {
+    name: "what a failed statement has answered stands as holes before the next answer",
+    file: "projections/connection.ts",
+    find: "return rows.filter((row) => row !== undefined);",
+    replace: "return [...rows];",
+    test: { file: "test/projections/database.test.ts", name: "a statement that fails behind its first rows" },
+  },
+  {
     name: "an order's amount stays in the sum of the status that it had",
     file: "projections/models/customers.ts",
     find: "-amount from changes where was <> status",

@@ -40,6 +40,14 @@ test("a statement that the server refuses fails with its SQLSTATE, and the conne
   expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
 });
 
+test("a statement that fails behind its first rows leaves nothing before those of the next one", async () => {
+  await using db = openDatabase({ url, logger: silent, connections: { queries: 1 } });
+  const [before] = await db.query("select pg_backend_pid() as pid");
+  const error = await failure(db.query("select 1 / (3 - i) as one from generate_series(1, 5) as i"));
+  expect(error.details.sqlState).toBe("22012");
+  expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
+});
+
 test("a COPY that is refused at its very end spoils neither the next one on its connection nor those after it", async () => {
   await using db = openDatabase({ url, logger: silent, connections: { writers: 1 } });
   await db.write("create table copied (id int4 primary key deferrable initially deferred)");
