@@ -110,7 +110,7 @@ const paths = {
       summary: "How many orders there are, by status",
       description:
         "Of the orders that a list with the same parameters has. Of each home region at most 100,000 orders are counted in a " +
-        "status, or of a customer: where there are more, `exact` is false and the figures are at least so many.",
+        "status, and 10,000 of a customer: where there are more, `exact` is false and the figures are at least so many.",
       parameters: [...filterParameters, minPosition],
       responses: { "200": answer("Counted in one moment.", json("OrderCounts")), ...readRefusals },
     },

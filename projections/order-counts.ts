@@ -7,7 +7,7 @@ import type { RunQuery } from "./snapshot.ts";
 export interface OrderCounts {
   /** Of every status that was asked for, also where it is none. */
   readonly counts: Readonly<Record<string, number>>;
-  /** False: a count reached `limits.countedOrders` in a home; those here are at least so many. */
+  /** False: a count reached its limit in a home; those here are at least so many. */
   readonly exact: boolean;
 }
 
@@ -16,7 +16,7 @@ export async function countOrders(
   query: RunQuery,
   logs: string,
   filter: OrderFilter,
-  most: number = limits.countedOrders,
+  most: number = filter.customer_id === undefined ? limits.countedOrders : limits.countedOfCustomer,
 ): Promise<OrderCounts> {
   const { customer_id, status, recorded } = filter;
   const statuses = status === undefined ? seenStatuses : [status];

@@ -405,7 +405,8 @@ export type CountOrdersResponse = Message<"meridian.orders.v1.CountOrdersRespons
   counts: StatusCount[];
 
   /**
-   * False: at least so many. Of each home region at most 100,000 orders are counted in a status, or of a customer.
+   * False: at least so many. Of each home region at most 100,000 orders are counted in a status, and 10,000 of a
+   * customer.
    *
    * @generated from field: bool exact = 3;
    */
