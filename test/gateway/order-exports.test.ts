@@ -18,7 +18,7 @@ import { createMemoryLogs, createMemoryStore } from "./memory-store.ts";
 setDefaultTimeout(30_000);
 
 const count = 10_500;
-const note = "x".repeat(2_000);
+const note = "x".repeat(1_200);
 const application = "exports";
 let postgres: TestPostgres;
 let url: string;
