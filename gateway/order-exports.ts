@@ -95,8 +95,9 @@ async function* linesOf(
   const encoder = new TextEncoder();
   const encode = (orders: readonly OrderRow[]) => encoder.encode(orders.map(line).join(""));
   try {
-    yield encoder.encode(head);
-    if (first.done !== true) yield encode(first.value);
+    // An empty part is the end of an answer in parts.
+    if (head !== "") yield encoder.encode(head);
+    if (first.done !== true && first.value.length > 0) yield encode(first.value);
     for await (const orders of pages) yield encode(orders);
   } finally {
     await pages.return();

@@ -23,7 +23,7 @@ export type OrderExport = (filter: OrderFilter, options: ExportOptions) => Async
 export function createOrderExport(
   database: Database,
   logsOf: (query: RunQuery, home: string | undefined) => Promise<string>,
-  pageSize: number = limits.exportPageOrders,
+  timeMs: number = limits.exportMs,
 ): OrderExport {
   const running = new Set<ExportOptions>();
   return async function* exportOrders(filter, options) {
@@ -38,17 +38,14 @@ export function createOrderExport(
     try {
       await using snapshot = await database.snapshot({ past: !fresh, signal });
       const logs = await logsOf(snapshot.query, filter.region);
-      const untilMs = monotonicMs() + limits.exportMs;
+      const untilMs = monotonicMs() + timeMs;
       let cursor: string | undefined;
       do {
-        const page = await pageOrders(snapshot.query, logs, { ...filter, limit: pageSize, cursor });
+        const page = await pageOrders(snapshot.query, logs, { ...filter, limit: limits.exportPageOrders, cursor });
         yield page.orders;
         cursor = page.cursor;
-        if (monotonicMs() > untilMs) {
-          throw new ProjectionError(
-            "timeout",
-            `an export took longer than ${limits.exportMs} ms: ask for less at once`,
-          );
+        if (cursor !== undefined && monotonicMs() > untilMs) {
+          throw new ProjectionError("timeout", `an export took longer than ${timeMs} ms: ask for less at once`);
         }
       } while (cursor !== undefined);
     } finally {

@@ -6,6 +6,8 @@ import { silent } from "../../mesh/logger.ts";
 import { openConnection } from "../../projections/connection.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { limits } from "../../projections/limits.ts";
+import { createOrderExport } from "../../projections/order-export.ts";
+import type { OrderFilter } from "../../projections/order-pages.ts";
 import { createOrderQueries, type OrderQueries } from "../../projections/queries.ts";
 import { created, createMemoryLog, happened, type MemoryLog } from "../projections/batches.ts";
 import { projectAll } from "../projections/projection.ts";
@@ -156,6 +158,17 @@ test("an export is of one moment: what happens while it is read is not in it", a
   for await (const page of pages) orders.push(...page);
   expect(orders.map(({ order_id }) => order_id).sort()).toEqual(ids.toSorted());
   expect(new Set(orders.map(({ status }) => status))).toEqual(new Set(["received"]));
+});
+
+test("an export that takes longer than it may ends with an error; one that is done by then does not", async () => {
+  const logs = `{${(await db.query("select log from logs")).map(({ log }) => log).join(",")}}`;
+  const hurried = createOrderExport(db, async () => logs, -1);
+  const run = (filter: OrderFilter) =>
+    Array.fromAsync(hurried(filter, { fresh: true, signal: new AbortController().signal }));
+  expect(await run({ status: "shipped" })).toEqual([[]]);
+  await expect(run({})).rejects.toMatchObject({ code: "timeout", message: expect.stringContaining("ask for less") });
+  // Its place is free again.
+  for (let round = 0; round <= limits.exportsAtOnce; round++) expect(await run({ status: "shipped" })).toHaveLength(1);
 });
 
 /** Asks over a socket of its own, and reads only when it is told to. */
