@@ -210,3 +210,20 @@ test("of a step what a stranger recorded in any shape is shown as far as it is t
     { worker: "review", event: "", length: 1_000, errors: '["","","\\u0000a","\ufffd"]', attempts: 0, deliveries: 0 },
   ]);
 });
+
+test("whatever a stranger's request for a review holds, the shard goes on, and what is shown of it is bounded", async () => {
+  const log = createMemoryLog({ tenant: "odd-reviews" });
+  const asked = (id: string, data: Uint8Array) => ({ stream: `order-${id}`, type: "order.review-requested", data });
+  const odd = { reason: "a\0b\ud800".padEnd(5_000, "x"), detail: 5 };
+  log.add(0, [created({ id: "odd" }), happened("odd", "order.payment-debited")]);
+  log.add(0, [asked("odd", Buffer.from(JSON.stringify(odd))), asked("none", Buffer.from([0xff]))]);
+  log.add(0, [created({ id: "bare" }), happened("bare", "order.payment-debited"), asked("bare", Buffer.from("[]"))]);
+  for (const model of ["orders", "in_review"]) await projectAll(db, log, model);
+  const rows = await db.query(
+    "select order_id, length(reason) as length, detail from in_review where tenant = 'odd-reviews' order by order_id",
+  );
+  expect(rows).toEqual([
+    { order_id: "bare", length: 0, detail: "" },
+    { order_id: "odd", length: 1_000, detail: "" },
+  ]);
+});
