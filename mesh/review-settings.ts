@@ -50,10 +50,13 @@ function readCodes(settings: Settings): readonly string[] {
 /** What is given replaces the whole default: an amount in a currency that is not named is above nothing. */
 function readAmounts(settings: Settings, key: string, initial: Amounts): Amounts {
   const given = settings.raw(key) ?? initial;
-  const sound = ([currency, amount]: [string, unknown]) =>
-    /^[A-Z]{3}$/.test(currency) && typeof amount === "string" && /^\d{1,15}(\.\d{1,6})?$/.test(amount);
-  if (typeof given === "object" && !Array.isArray(given) && Object.entries(given).every(sound)) {
-    return { ...given } as Amounts;
-  }
+  const entries = typeof given === "object" && !Array.isArray(given) ? Object.entries(given) : undefined;
+  if (entries?.every(isAmount)) return Object.fromEntries(entries);
   throw settings.wrong(key, 'a table of amounts in quotes by currency, { GBP = "10000.00" }', given);
+}
+
+/** How many decimals a currency has is checked where the rules are made of it. */
+function isAmount(entry: [string, unknown]): entry is [string, string] {
+  const [currency, amount] = entry;
+  return /^[A-Z]{3}$/.test(currency) && typeof amount === "string" && /^\d{1,15}(\.\d{1,6})?$/.test(amount);
 }
