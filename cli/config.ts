@@ -3,6 +3,8 @@ import { dirname, resolve } from "node:path";
 import { readSettings, type Settings } from "../mesh/settings.ts";
 import type { Mesh, Region, Tenant } from "../mesh/topology.ts";
 import { readMesh } from "../mesh/topology.ts";
+import { OrderError } from "../orders/error.ts";
+import { reviewRules } from "../orders/review.ts";
 import { CliError } from "./error.ts";
 
 /** What a process of a region can do; one process may do all of it. */
@@ -47,6 +49,7 @@ function readRegion(settings: Settings, file: string): RegionConfig {
   const here = (path: string) => resolve(dirname(file), path);
   const meshFile = here(settings.text("mesh", "mesh.toml"));
   const mesh = readMesh(readText(meshFile), meshFile);
+  for (const tenant of mesh.tenants) checkReview(tenant, meshFile);
   const name = settings.text("region");
   const region = mesh.regions.find((one) => one.name === name);
   if (region === undefined) {
@@ -76,6 +79,16 @@ function readRegion(settings: Settings, file: string): RegionConfig {
     })),
     log: settings.section("log", (log) => ({ level: log.oneOf("level", logLevels, "info") })),
   };
+}
+
+/** What a currency's decimals are is known to orders alone. */
+function checkReview({ name, review }: Tenant, file: string): void {
+  try {
+    reviewRules(review);
+  } catch (cause) {
+    if (!(cause instanceof OrderError)) throw cause;
+    throw new CliError("configuration", `${file}: tenant(${name}).review: ${cause.message}`, { cause });
+  }
 }
 
 function readOpen(settings: Settings, file: string, mesh: Mesh, region: Region): RegionConfig["open"] {

@@ -28,6 +28,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addDemo(root);
   addProcesses(root);
   addPayments(root);
+  addReviews(root);
   addParked(root);
   addProjections(root);
   addMesh(root);
@@ -104,16 +105,26 @@ fifth time it is simply answered. orders/PAYMENTS.md is the contract that any ot
     .action(async (options) => (await import("./commands/payment-ledger.ts")).runPaymentLedger(options));
 }
 
+/** A command that asks a region's gateway. */
+function asking(parent: Command, words: string, description: string): Command {
+  return parent
+    .command(words)
+    .description(description)
+    .option("--url <url>", "of a region's gateway (default: MERIDIAN_URL)")
+    .option("--token <text>", "of the tenant (default: MERIDIAN_TOKEN, which no list of processes shows)")
+    .option("--region <name>", "home region of the orders")
+    .option("--json", "print JSON");
+}
+
+function addReviews(root: Command): void {
+  asking(root, "reviews", "orders that wait for a person's decision, oldest first")
+    .option("--limit <n>", "at most so many", "1000")
+    .action(async (words) => (await import("./commands/reviews.ts")).runReviews(words));
+}
+
 function addParked(root: Command): void {
   const parked = root.command("parked").description("steps of workers that could not be done and wait for a person");
-  const command = (words: string, description: string) =>
-    parked
-      .command(words)
-      .description(description)
-      .option("--url <url>", "of a region's gateway (default: MERIDIAN_URL)")
-      .option("--token <text>", "of the tenant (default: MERIDIAN_TOKEN, which no list of processes shows)")
-      .option("--region <name>", "home region of the orders")
-      .option("--json", "print JSON");
+  const command = (words: string, description: string) => asking(parked, words, description);
   const worker = ["--worker <name>", "payment, review or saga"] as const;
   const decision = (words: string, description: string) =>
     command(words, description)

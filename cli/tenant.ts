@@ -86,6 +86,7 @@ export async function openTenant({
     queries: createOrderQueries(around.database, tenant.name),
     defaultRegion: tenant.defaultRegion,
     currency: tenant.currency,
+    reviewDeadlineS: tenant.deadlines["in-review"],
   };
   const opened = stack.move();
   return {

@@ -3,13 +3,17 @@ import type { Leases } from "../mesh/lease.ts";
 import type { LogName } from "../mesh/log.ts";
 import { workers } from "../mesh/subjects.ts";
 import type { Tenant } from "../mesh/topology.ts";
+import { reviewRules } from "../orders/review.ts";
 import { watchDeadlines } from "../orders/workers/deadlines.ts";
 import { startPaymentWorker } from "../orders/workers/payment.ts";
-import { startReviewWorker } from "../orders/workers/review.ts";
+import { type ReviewOptions, startReviewWorker } from "../orders/workers/review.ts";
 import { startSagaWorker } from "../orders/workers/saga.ts";
 import type { WorkerCounts } from "../orders/workers/workbench.ts";
 import type { Worker } from "../orders/workers/worker.ts";
+import { readHistory } from "../projections/customer-history.ts";
+import { isTransient, ProjectionError } from "../projections/error.ts";
 import { findOverdue } from "../projections/overdue.ts";
+import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/open.ts";
 import { logName, type Surroundings } from "./tenant-logs.ts";
 
@@ -48,7 +52,8 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
     const name = logName(log, region);
     const { name: of, currency } = tenant;
     const about = { log: name, shards: log.shards, tenant: of, region, currency };
-    const options = { ...about, connection, leases, store, logger, signal: halt };
+    const judged = { rules: reviewRules(tenant.review), history: historyOf(around, tenant, name) };
+    const options = { ...about, ...judged, connection, leases, store, logger, signal: halt };
     for (const role of workers) if (config.roles.has(role)) started.set(role, starters[role](options));
     const stopping = AbortSignal.any([signal, stop.signal]);
     if (config.roles.has("saga")) watching = watchOverdue(around, tenant, name, store, stopping);
@@ -60,6 +65,19 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
       stop.abort();
       await Promise.all([watching, ...[...started.values()].map((worker) => worker[Symbol.asyncDispose]())]);
     },
+  };
+}
+
+/** What may pass is for the worker to try again. */
+function historyOf({ database, signal }: Surroundings, tenant: Tenant, log: LogName): ReviewOptions["history"] {
+  return async (customerId, orderId) => {
+    try {
+      return await readHistory(database, { tenant: tenant.name, ...log, customerId, orderId }, { signal });
+    } catch (error) {
+      if (!(error instanceof ProjectionError) || !(isTransient(error) || error.code === "behind")) throw error;
+      const text = `the history of the customer of order ${orderId} cannot be read now: ${error.message}`;
+      throw new StoreError("unavailable", text, {}, { cause: error });
+    }
   };
 }
 

@@ -11,6 +11,8 @@ export interface TenantServices {
   readonly defaultRegion: string;
   /** ISO 4217, taken for an order that names none. */
   readonly currency: string;
+  /** Seconds after which a review is escalated, and as many after that the order refused; absent or 0: it has no deadline. */
+  readonly reviewDeadlineS?: number;
 }
 
 /** Who calls, and what serves them. */

@@ -15,6 +15,7 @@ const allowHeaders = [
 const exposeHeaders = [
   ...cors.exposedHeaders,
   "Location",
+  "Content-Disposition",
   "ETag",
   "Retry-After",
   "Idempotency-Replayed",

@@ -16,6 +16,7 @@ import { mountOrderReads } from "./order-reads.ts";
 import { mountOrders } from "./orders.ts";
 import { mountParked } from "./parked-routes.ts";
 import { problemOf, problemResponse } from "./problems.ts";
+import { mountReviews } from "./reviews.ts";
 import { createRouteTable, mountProblems, noRoute } from "./routes.ts";
 import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
 import { mountRpc } from "./rpc-fetch.ts";
@@ -69,6 +70,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const commands = createOrderCommands(options);
   mountCommands(app, { ...shared, admission, commands });
   mountParked(app, { ...shared, admission, commands });
+  mountReviews(app, { ...shared, admission });
   mountOrderReads(app, { ...shared, admission });
   mountGoOrders(app, { ...shared, admission });
   mountHealthRoutes(app, options.ready);

@@ -27,6 +27,16 @@ export const text = { type: "string" } as const;
 export const regionParameter = parameter("region", text, {
   description: "Home region: chooses where an id exists in two.",
 });
+const time = { type: "string", format: "date-time" } as const;
+/** The parameters that choose orders. */
+export const filterParameters = [
+  parameter("customer_id", text),
+  parameter("status", { $ref: "#/components/schemas/Status" }),
+  parameter("region", text, { description: "Home region." }),
+  parameter("recorded_from", time, { description: "Recorded at this time or later: lists stand in its order." }),
+  parameter("recorded_to", time, { description: "Recorded before this time." }),
+];
+
 export const orderId = { name: "id", in: "path", required: true, schema: text };
 
 export const etag = { ETag: { schema: text, description: "The order's revision in quotes, for `If-Match`." } };

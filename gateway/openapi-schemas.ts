@@ -86,6 +86,7 @@ const orderView = {
     currency: text,
     items: { type: "array", items: ref("Item") },
     created_at: text,
+    recorded_at: { ...text, description: "When it was taken; lists stand in this order." },
     updated_at: text,
     revision: count,
     position: text,
@@ -99,6 +100,7 @@ const orderView = {
     "amount",
     "currency",
     "created_at",
+    "recorded_at",
     "updated_at",
     "revision",
     "allowed",
@@ -141,6 +143,23 @@ const parkedStep = closed({
 });
 const parkedSteps = { type: "array", items: ref("ParkedStep") };
 
+const review = closed(
+  {
+    order_id: text,
+    region: text,
+    customer_id: text,
+    amount: decimal,
+    currency: text,
+    reason: { ...text, description: "The rule that asks." },
+    detail: { ...text, description: "What the rule saw, in words; may be empty." },
+    since: text,
+    escalated_at: { ...text, description: "When its deadline had passed once." },
+    deadline: { ...text, description: "Not before this time the order is refused if nobody decides." },
+    revision: { ...count, description: "Of the last event about its review." },
+  },
+  ["escalated_at", "deadline"],
+);
+
 const goItem = closed({ code: text, name: text, unit_price: { type: "number" }, quantity: { type: "integer" } });
 const goOrder = {
   customer_id: text,
@@ -165,6 +184,16 @@ export const schemas: Readonly<Record<string, object>> = {
   },
   Order: orderView,
   Orders: closed({ orders: { type: "array", items: ref("Order") }, cursor: text }, ["cursor"]),
+  OrderCounts: closed({
+    orders: { ...count, description: "Of all statuses below." },
+    counts: {
+      type: "object",
+      properties: Object.fromEntries(seenStatuses.map((name) => [name, count])),
+      additionalProperties: false,
+      description: "Of every status that was asked for.",
+    },
+    exact: { type: "boolean", description: "False: at least so many." },
+  }),
   Status: { enum: seenStatuses },
   Command: { enum: commandNames },
   Cancel: plain(commandSchemas.cancel),
@@ -177,6 +206,7 @@ export const schemas: Readonly<Record<string, object>> = {
   ParkedSteps: closed({ steps: parkedSteps, cursor: text }, ["cursor"]),
   ParkedOrder: closed({ order_id: text, region: text, revision: count, position, steps: parkedSteps }),
   Parking: plain(parkingSchema),
+  Reviews: closed({ reviews: { type: "array", items: review }, cursor: text }, ["cursor"]),
   Event: event,
   Events: closed({ order_id: text, events: { type: "array", items: ref("Event") }, next: count }, ["next"]),
   Problem: problem,

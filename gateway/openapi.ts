@@ -1,9 +1,9 @@
 import { eventsPageMax, idempotencyKeyMax, listPageDefault, listPageMax, minPositionsMax } from "./limits.ts";
 import { commandPaths } from "./openapi-commands.ts";
-import { parkedPaths } from "./openapi-parked.ts";
 import {
   answer,
   etag,
+  filterParameters,
   json,
   orderId,
   parameter,
@@ -14,6 +14,7 @@ import {
   text,
 } from "./openapi-parts.ts";
 import { schemas } from "./openapi-schemas.ts";
+import { waitingPaths } from "./openapi-waiting.ts";
 
 /** The HTTP interface as OpenAPI 3.1, written by hand; a test holds it to the routes and to what they answer. */
 export function openApiDocument(regions: readonly { readonly name: string; readonly url?: string }[]): object {
@@ -41,7 +42,7 @@ const minPosition = parameter(
   { type: "array", items: text, maxItems: minPositionsMax },
   { description: "Waits (5 s at most) until this region has seen it; may repeat.", explode: true },
 );
-const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503);
+const readRefusals = refusals(400, 401, 403, 404, 410, 421, 429, 503, 504);
 
 const newOrder = {
   customer_id: "17850",
@@ -84,14 +85,34 @@ const paths = {
     get: {
       summary: "Orders, newest first",
       parameters: [
-        parameter("customer_id", text),
-        parameter("status", { $ref: "#/components/schemas/Status" }),
-        parameter("region", text, { description: "Home region." }),
+        ...filterParameters,
         parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
         parameter("cursor", text, { description: "From the page before." }),
         minPosition,
       ],
-      responses: { "200": answer("A page.", json("Orders")), ...readRefusals },
+      description:
+        "As text/csv or application/x-ndjson it is no page but all orders that the filters choose, as of one moment, while " +
+        "they are read; `limit` and `cursor` are then refused. An answer that is cut before its end has failed: what goes " +
+        "wrong once it has begun can be told in no other way. In CSV a text that a spreadsheet would take for a formula " +
+        "(=, +, -, @ first) has an apostrophe before it; NDJSON has whole orders, with their texts as they are.",
+      responses: {
+        "200": answer("A page, or all of it.", {
+          ...json("Orders"),
+          "text/csv": { schema: text },
+          "application/x-ndjson": { schema: { $ref: "#/components/schemas/Order" } },
+        }),
+        ...readRefusals,
+      },
+    },
+  },
+  "/v1/order-counts": {
+    get: {
+      summary: "How many orders there are, by status",
+      description:
+        "Of the orders that a list with the same parameters has. Of each home region at most 100,000 orders are counted in a " +
+        "status, and 10,000 of a customer: where there are more, `exact` is false and the figures are at least so many.",
+      parameters: [...filterParameters, minPosition],
+      responses: { "200": answer("Counted in one moment.", json("OrderCounts")), ...readRefusals },
     },
   },
   "/v1/orders/{id}": {
@@ -112,7 +133,7 @@ const paths = {
     },
   },
   ...commandPaths,
-  ...parkedPaths,
+  ...waitingPaths,
   "/v1/orders/{id}/events": {
     get: {
       summary: "The history of one order",

@@ -1,8 +1,9 @@
 import { isObject, parseJson } from "../orders/json-object.ts";
 import { type CommandName, life, type OrderStatus } from "../orders/life.ts";
-import type { OrderRow } from "../projections/queries.ts";
+import type { OrderRow } from "../projections/order-pages.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { formatPosition } from "../store/position.ts";
+import { isoMicroseconds } from "./times.ts";
 
 /** An order as it stands: what the client sent, completed, and how far it has come. */
 export function orderDocument(row: OrderRow): Record<string, unknown> {
@@ -15,6 +16,7 @@ export function orderDocument(row: OrderRow): Record<string, unknown> {
     amount: row.amount,
     currency: row.currency,
     created_at: row.created_at,
+    recorded_at: row.recorded_at,
     updated_at: row.updated_at,
     revision: row.revision,
     position: row.position,
@@ -64,11 +66,4 @@ function asObject(text: string): object {
   } catch {
     return {};
   }
-}
-
-/** RFC 3339 with microseconds, in UTC. */
-export function isoMicroseconds(timeUs: number): string {
-  const ms = Math.floor(timeUs / 1000);
-  const micros = String(timeUs - ms * 1000).padStart(3, "0");
-  return new Date(ms).toISOString().replace("Z", `${micros}Z`);
 }

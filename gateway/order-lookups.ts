@@ -1,6 +1,7 @@
 import { isOrderId } from "../orders/order-id.ts";
 import { ProjectionError } from "../projections/error.ts";
-import type { OrderFilter, OrderRow } from "../projections/queries.ts";
+import type { OrderCounts } from "../projections/order-counts.ts";
+import type { OrderFilter, OrderPage, OrderRow, PageFilter } from "../projections/order-pages.ts";
 import type { Position } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
 import { GatewayError } from "./error.ts";
@@ -22,12 +23,30 @@ export interface Reached {
 /** A page of orders, newest first. */
 export async function listOrders(
   caller: Caller,
+  filter: PageFilter,
+  reached: Reached,
+  regions: Regions,
+): Promise<OrderPage> {
+  await waitFor(caller, reached, regions, filter.region);
+  return caller.services.queries.list(filter);
+}
+
+/** What a count of orders is answered with. */
+export interface CountedOrders extends OrderCounts {
+  /** Of all statuses that were asked for. */
+  readonly orders: number;
+}
+
+/** Orders by status. */
+export async function countOrders(
+  caller: Caller,
   filter: OrderFilter,
   reached: Reached,
   regions: Regions,
-): Promise<{ orders: OrderRow[]; cursor?: string }> {
+): Promise<CountedOrders> {
   await waitFor(caller, reached, regions, filter.region);
-  return caller.services.queries.list(filter);
+  const { counts, exact } = await caller.services.queries.count(filter);
+  return { orders: Object.values(counts).reduce((sum, orders) => sum + orders, 0), counts, exact };
 }
 
 /** One id in two homes is two orders, and `home` chooses. Throws GatewayError "order-not-found" where there is none. */

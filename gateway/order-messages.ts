@@ -2,8 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { fromGoItems } from "../orders/go-order.ts";
 import { isObject, parseObject } from "../orders/json-object.ts";
 import type { CommandName, OrderStatus, OrderWorker } from "../orders/life.ts";
+import type { OrderRow } from "../projections/order-pages.ts";
 import type { ParkedRow } from "../projections/parked-steps.ts";
-import type { OrderRow } from "../projections/queries.ts";
 import {
   Decision,
   type NewOrder,
@@ -12,12 +12,15 @@ import {
   type OrderSchema,
   type OrderStandingSchema,
   type ParkedStepSchema,
+  type ReviewSchema,
   OrderStatus as Status,
+  type StatusCountSchema,
   OrderWorker as Worker,
 } from "../store/gen/meridian/orders/v1/orders_pb.ts";
 import { invalidField } from "../store/messages.ts";
 import { allowedIn } from "./order-documents.ts";
 import type { Standing } from "./order-standing.ts";
+import type { ReviewDocument } from "./reviews.ts";
 
 /** Orders as messages of meridian.orders.v1. */
 
@@ -58,6 +61,10 @@ export function statusOf(status: Status): string | undefined {
   const found = Object.entries(statuses).find(([, value]) => value === status);
   if (found === undefined) throw invalidField("status", `must be a known status, not ${status}`);
   return found[0];
+}
+
+export function toStatusCount([status, orders]: readonly [string, number]): MessageInitShape<typeof StatusCountSchema> {
+  return { status: toStatus(status), orders: BigInt(orders) };
 }
 
 /** Undefined: not said. Throws StoreError "invalid". */
@@ -101,6 +108,7 @@ export function toOrder(row: OrderRow): MessageInitShape<typeof OrderSchema> {
     revision: BigInt(row.revision),
     position: row.position,
     allowed: toCommands(allowedIn(row.status)),
+    recorded: toTimestamp(row.recorded_at),
   };
 }
 
@@ -108,6 +116,19 @@ export function toParkedStep(row: ParkedRow): MessageInitShape<typeof ParkedStep
   const { order_id, home, worker, parked_at, revision, errors, ...same } = row;
   const place = { orderId: order_id, region: home, worker: workers[worker], revision: BigInt(revision) };
   return { ...same, ...place, errors: [...errors], parked: toTimestamp(parked_at) };
+}
+
+export function toReview(review: ReviewDocument): MessageInitShape<typeof ReviewSchema> {
+  const { order_id, customer_id, since, escalated_at, deadline, revision, ...same } = review;
+  return {
+    ...same,
+    orderId: order_id,
+    customerId: customer_id,
+    since: toTimestamp(since),
+    escalated: escalated_at === undefined ? undefined : toTimestamp(escalated_at),
+    deadline: deadline === undefined ? undefined : toTimestamp(deadline),
+    revision: BigInt(revision),
+  };
 }
 
 /** A client of the event store may have recorded an order in any shape: what is no item of one is left out. */

@@ -1,5 +1,5 @@
 import type { Hono } from "hono";
-import { seenStatuses } from "../orders/life.ts";
+import { accepts } from "hono/accepts";
 import { isOrderId } from "../orders/order-id.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
@@ -8,11 +8,21 @@ import type { Admission, Caller } from "./caller.ts";
 import { etagOf } from "./if-match.ts";
 import { eventsBytesMax, eventsPageMax, listPageDefault, listPageMax } from "./limits.ts";
 import { eventDocument, orderDocument } from "./order-documents.ts";
+import { type ExportSettings, type ExportType, exportOrders, exportTypes } from "./order-exports.ts";
+import { filterNames, readFilter } from "./order-filters.ts";
 import { candidateHomes, orderEvents, taggedHome } from "./order-homes.ts";
-import { elsewhere, listOrders, noOrder, type Regions, readOrders, waitFor } from "./order-lookups.ts";
-import { type Parameters, readParameters, readRegion, refuse } from "./parameters.ts";
+import {
+  type CountedOrders,
+  countOrders,
+  elsewhere,
+  listOrders,
+  noOrder,
+  readOrders,
+  waitFor,
+} from "./order-lookups.ts";
+import { readParameters, readRegion } from "./parameters.ts";
 
-export interface OrderReadsOptions extends Regions {
+export interface OrderReadsOptions extends ExportSettings {
   readonly admission: Admission;
 }
 
@@ -22,7 +32,17 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 
   app.get("/v1/orders", async (context) => {
     const request = context.req.raw;
-    return answerJson(await answerList(await admit(request), request, options));
+    const caller = await admit(request);
+    const supports = ["application/json", ...exportTypes];
+    const accepted = accepts(context, { header: "Accept", supports, default: "application/json" });
+    const type = exportTypes.find((one) => one === accepted);
+    if (type !== undefined) return await answerExport(caller, request, type, options);
+    return answerJson(await answerList(caller, request, options), { headers: { vary: "accept" } });
+  });
+  // Not below /v1/orders: whatever stands there may be the id of an order.
+  app.get("/v1/order-counts", async (context) => {
+    const request = context.req.raw;
+    return answerJson(await answerCounts(await admit(request), request, options));
   });
   app.get("/v1/orders/:id", async (context) => {
     const request = context.req.raw;
@@ -35,18 +55,32 @@ export function mountOrderReads(app: Hono, options: OrderReadsOptions): void {
 }
 
 async function answerList(caller: Caller, request: Request, options: OrderReadsOptions): Promise<object> {
-  const known = ["customer_id", "status", "region", "limit", "cursor", "min_position"];
-  const parameters = readParameters(request, known);
+  const parameters = readParameters(request, [...filterNames, "limit", "cursor", "min_position"]);
   const filter = {
-    customer_id: parameters.text("customer_id"),
-    status: readStatus(parameters),
-    region: readRegion(parameters, options.regions),
+    ...readFilter(parameters, options.regions),
     limit: parameters.count("limit", { min: 1, max: listPageMax }) ?? listPageDefault,
     cursor: parameters.text("cursor"),
   };
   const reached = { positions: parameters.positions(), signal: request.signal };
   const { orders, cursor } = await listOrders(caller, filter, reached, options);
   return { orders: orders.map(orderDocument), ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function answerExport(
+  caller: Caller,
+  request: Request,
+  type: ExportType,
+  options: OrderReadsOptions,
+): Promise<Response> {
+  const parameters = readParameters(request, [...filterNames, "min_position"]);
+  const asked = { type, filter: readFilter(parameters, options.regions), positions: parameters.positions() };
+  return exportOrders(caller, request, asked, options);
+}
+
+function answerCounts(caller: Caller, request: Request, options: OrderReadsOptions): Promise<CountedOrders> {
+  const parameters = readParameters(request, [...filterNames, "min_position"]);
+  const reached = { positions: parameters.positions(), signal: request.signal };
+  return countOrders(caller, readFilter(parameters, options.regions), reached, options);
 }
 
 async function answerOrder(
@@ -104,10 +138,4 @@ function nextRevision(
   }
   const cut = [...homes.values()].filter(({ count, bytes }) => count >= page.limit || bytes >= page.bytesMax);
   return cut.length === 0 ? undefined : Math.min(...cut.map(({ next }) => next));
-}
-
-function readStatus(parameters: Parameters): string | undefined {
-  const status = parameters.text("status");
-  if (status === undefined || seenStatuses.some((one) => one === status)) return status;
-  throw refuse("status", "unknown-status", `must be one of ${seenStatuses.join(", ")}`);
 }

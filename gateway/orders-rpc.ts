@@ -10,21 +10,18 @@ import {
 import type { Action } from "../orders/command-schema.ts";
 import { orderWorkers } from "../orders/life.ts";
 import type { ParkingCommand } from "../orders/parking.ts";
-import { ProjectionError } from "../projections/error.ts";
 import { NewOrderSchema, type Orders, type OrderWorker as Worker } from "../store/gen/meridian/orders/v1/orders_pb.ts";
 import { invalidField, safeNumber } from "../store/messages.ts";
 import { formatPosition } from "../store/position.ts";
 import { taken } from "./command-routes.ts";
 import { GatewayError } from "./error.ts";
-import { readHome, toPositions } from "./event-messages.ts";
+import { readHome } from "./event-messages.ts";
 import type { CallerOf } from "./event-store-rpc.ts";
 import { createIntake, readKey } from "./intake.ts";
-import { listPageDefault, listPageMax } from "./limits.ts";
 import { createOrderCommands, type OrderCommands } from "./order-commands.ts";
-import { listOrders, type Regions, readOrders } from "./order-lookups.ts";
-import { decisionOf, newOrderText, statusOf, toOrder, toParkedStep, toStanding, workerOf } from "./order-messages.ts";
-import { twoHomes } from "./order-standing.ts";
-import { refuse } from "./parameters.ts";
+import type { Regions } from "./order-lookups.ts";
+import { decisionOf, newOrderText, toStanding, workerOf } from "./order-messages.ts";
+import { orderReadCalls } from "./order-reads-rpc.ts";
 
 /** What every command's message has. */
 interface CommandMessage {
@@ -55,6 +52,7 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
     return command(request, context, { by, reason }, (text) => readParking(step, text));
   };
   return {
+    ...orderReadCalls(callerOf, options),
     async createOrder({ order, idempotencyKey }, context) {
       const text = newOrderText(order ?? create(NewOrderSchema));
       const answer = await inOrder(() =>
@@ -67,26 +65,6 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
         ...{ revision: BigInt(result.firstRevision), position: formatPosition(result.position) },
       };
     },
-    async getOrder({ orderId, region, minPosition }, context) {
-      const caller = callerOf(context);
-      const asked = { home: readHome(region, caller, "region"), ...reached(minPosition, context) };
-      const rows = await readOrders(caller, orderId, asked, options);
-      if (rows.length > 1) throw twoHomes(rows.map(({ home }) => home));
-      return { order: toOrder(rows[0]!) };
-    },
-    async listOrders(request, context) {
-      const caller = callerOf(context);
-      const filter = {
-        customer_id: said(request.customerId),
-        status: statusOf(request.status),
-        region: readHome(request.region, caller, "region"),
-        limit: pageSize(request.pageSize),
-        cursor: said(request.pageToken),
-      };
-      const page = listOrders(caller, filter, reached(request.minPosition, context), options);
-      const { orders, cursor } = await page.catch(refusePageToken);
-      return { orders: orders.map(toOrder), nextPageToken: cursor ?? "" };
-    },
     cancelOrder: (request, context) => run("cancel", request, context, { by: request.by, reason: request.reason }),
     reviewOrder(request, context) {
       const { by, reason } = request;
@@ -97,17 +75,6 @@ export function createOrdersService(callerOf: CallerOf, options: Regions): Servi
       return run("ship", request, context, { by, carrier, tracking });
     },
     deliverOrder: (request, context) => run("deliver", request, context, { by: request.by }),
-    async listParkedSteps(request, context) {
-      const caller = callerOf(context);
-      const page = caller.services.queries.parked({
-        worker: workerOf(request.worker),
-        region: readHome(request.region, caller, "region"),
-        limit: pageSize(request.pageSize),
-        cursor: said(request.pageToken),
-      });
-      const { steps, cursor } = await page.catch(refusePageToken);
-      return { steps: steps.map(toParkedStep), nextPageToken: cursor ?? "" };
-    },
     replayStep: (request, context) => decide("replay", request, context),
     dropStep: (request, context) => decide("drop", request, context),
   };
@@ -142,22 +109,7 @@ function requiredWorker(worker: Worker) {
   return name;
 }
 
-const said = (text: string): string | undefined => (text === "" ? undefined : text);
 const keyOf = (text: string) => readKey(text === "" ? null : text);
-
-function reached(minPosition: readonly string[], { signal }: HandlerContext) {
-  return { positions: toPositions(minPosition, "min_position"), signal };
-}
-
-function refusePageToken(error: unknown): never {
-  if (!(error instanceof ProjectionError && error.code === "cursor")) throw error;
-  throw refuse("page_token", "page-token", "must be the next_page_token of a page of the same list");
-}
-
-function pageSize(size: number): number {
-  if (size <= listPageMax) return size === 0 ? listPageDefault : size;
-  throw refuse("page_size", "range", `must be a whole number from 1 to ${listPageMax}, or 0 for ${listPageDefault}`);
-}
 
 /** The order is a field of the message, and so pointers into it begin there. */
 async function inOrder<T>(call: () => Promise<T>): Promise<T> {

@@ -2,14 +2,19 @@ import { StoreError } from "../store/error.ts";
 import { type Position, parsePosition } from "../store/position.ts";
 import { type FieldProblem, GatewayError } from "./error.ts";
 import { minPositionsMax, parameterLengthMax } from "./limits.ts";
+import { parseTimeUs } from "./times.ts";
 
 /** The query string of a request, checked: names that the route does not know, repeats and odd characters are refused. */
 export interface Parameters {
   text(name: string): string | undefined;
   /** A whole number from `min` to `max`. */
   count(name: string, bounds: { min: number; max: number }): number | undefined;
+  /** A time of RFC 3339, in microseconds since 1970. */
+  timeUs(name: string): number | undefined;
   positions(): readonly Position[];
 }
+
+const timeRule = "must be a time of RFC 3339, 2010-12-01T08:26:00Z; in a URL the + of an offset is %2B";
 
 /** Throws GatewayError "invalid-parameter"; `pointer` is the parameter's name. */
 export function readParameters(request: Request, known: readonly string[]): Parameters {
@@ -24,6 +29,12 @@ export function readParameters(request: Request, known: readonly string[]): Para
       const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
       if (value < min || value > max) throw refuse(name, "range", `must be a whole number from ${min} to ${max}`);
       return value;
+    },
+    timeUs(name) {
+      const text = query.get(name);
+      const us = text === null ? undefined : parseTimeUs(text);
+      if (text !== null && us === undefined) throw refuse(name, "time", timeRule);
+      return us;
     },
     positions: () => readPositions(query.getAll("min_position")),
   };

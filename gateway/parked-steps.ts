@@ -6,10 +6,10 @@ import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { formatPosition } from "../store/position.ts";
 import type { Caller } from "./caller.ts";
-import { isoMicroseconds } from "./order-documents.ts";
 import { eventsIn } from "./order-homes.ts";
 import { elsewhere, noOrder, type Regions } from "./order-lookups.ts";
 import { findHome } from "./order-standing.ts";
+import { isoMicroseconds } from "./times.ts";
 
 /** A step that waits, as clients are told. */
 interface ParkedDocument extends Omit<ParkedRow, "home"> {

@@ -197,6 +197,13 @@ export const problemTable = rows({
     next: "Repeat the read: `positions` says how far this region has come.",
     retryAfterMs: 1_000,
   },
+  "query-timeout": {
+    status: 504,
+    code: Code.DeadlineExceeded,
+    title: "The database took longer than a query may",
+    next: "Ask for less at once: a customer, a status, a time range. Or repeat it later.",
+    retryAfterMs: 2_000,
+  },
   "not-replicated": {
     status: 421,
     code: Code.FailedPrecondition,

@@ -68,7 +68,7 @@ function membersOf({ code, details }: StoreError): Record<string, unknown> {
 const fromProjection: Readonly<Record<ProjectionErrorCode, ProblemCode>> = {
   away: "unavailable",
   busy: "overloaded",
-  timeout: "unavailable",
+  timeout: "query-timeout",
   serialization: "unavailable",
   cancelled: "cancelled",
   cursor: "invalid-parameter",

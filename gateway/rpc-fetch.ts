@@ -1,10 +1,9 @@
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Hono } from "hono";
+import { toStream } from "./answer-stream.ts";
 import { messageBytesMax, stalledMs } from "./limits.ts";
 import { type RpcOptions, rpcRoutes, rpcSettings } from "./rpc.ts";
-import { stalled } from "./rpc-errors.ts";
-import { after } from "./wait.ts";
 
 /**
  * Connect and gRPC-Web on `fetch`. gRPC needs trailers, which no `fetch` server sends: see serveGrpc.
@@ -43,37 +42,4 @@ async function* readAll(request: Request): AsyncIterable<Uint8Array> {
   const announced = request.headers.get("content-length");
   if (announced !== null && Number(announced) <= messageBytesMax) yield new Uint8Array(await request.arrayBuffer());
   else if (request.body !== null) yield* request.body;
-}
-
-/**
- * Pulls no faster than the client reads: one part waits here, beside what the sockets' buffers take (4 MB, measured on
- * Linux). A client that goes away aborts `gone`, and with it what the call waits for; so does one that takes nothing for
- * `stalledMs`, whose connection is cut.
- */
-function toStream(
-  body: AsyncIterable<Uint8Array>,
-  gone: AbortController,
-  stalledMs: number,
-): ReadableStream<Uint8Array> {
-  const parts = body[Symbol.asyncIterator]();
-  let taken = () => {};
-  return new ReadableStream({
-    async pull(controller) {
-      taken();
-      const part = await parts.next();
-      if (part.done === true) return controller.close();
-      controller.enqueue(part.value);
-      taken = after(stalledMs, () => {
-        const reason = stalled(stalledMs);
-        gone.abort(reason);
-        controller.error(reason);
-        void parts.return?.();
-      });
-    },
-    async cancel(reason) {
-      taken();
-      gone.abort(reason);
-      await parts.return?.();
-    },
-  });
 }

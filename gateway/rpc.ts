@@ -50,11 +50,13 @@ const orderScopes: Record<keyof typeof Orders.method, Scope> = {
   createOrder: "orders:write",
   getOrder: "orders:read",
   listOrders: "orders:read",
+  countOrders: "orders:read",
   cancelOrder: actionScopes.cancel,
   reviewOrder: actionScopes.review,
   shipOrder: actionScopes.ship,
   deliverOrder: actionScopes.deliver,
   listParkedSteps: "orders:read",
+  listReviews: "orders:read",
   replayStep: parkingScope,
   dropStep: parkingScope,
 };

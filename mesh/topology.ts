@@ -1,6 +1,7 @@
 /** `mesh.toml`: hubs, regions, tenants and their logs, on one page. */
 import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
+import { type ReviewSettings, readReview } from "./review-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { tokenPattern } from "./subjects.ts";
 
@@ -51,6 +52,7 @@ export interface Tenant {
   readonly diskMax: number;
   /** Seconds that an order may stay as it is, by its status, before it is looked after. */
   readonly deadlines: Readonly<Record<keyof typeof deadlines, number>>;
+  readonly review: ReviewSettings;
   readonly logs: readonly TenantLog[];
 }
 
@@ -150,6 +152,7 @@ function readTenant(settings: Settings, regions: readonly Region[]): Tenant {
     currency: settings.text("currency", undefined, { test: /^[A-Z]{3}$/, rule: "an ISO 4217 code" }),
     diskMax: settings.bytes("disk_max", "2 GiB"),
     deadlines: settings.section("deadlines", readDeadlines),
+    review: settings.section("review", readReview),
     logs,
   };
 }

@@ -9,11 +9,11 @@ export type WorkerCommand =
   /** The provider answered `charge`. */
   | { readonly kind: "RecordCharge"; readonly orderId: string; readonly key: string; readonly answer: PaymentAnswer }
   /** No rule objects. */
-  | { readonly kind: "Approve"; readonly orderId: string }
+  | { readonly kind: "Approve"; readonly orderId: string; readonly detail?: string }
   /** By a rule: a person is to look at it. */
-  | { readonly kind: "RequestReview"; readonly orderId: string; readonly reason: string }
+  | { readonly kind: "RequestReview"; readonly orderId: string; readonly reason: string; readonly detail?: string }
   /** By a rule, or because nobody has decided in time: it cannot stand. */
-  | { readonly kind: "Refuse"; readonly orderId: string; readonly reason: string }
+  | { readonly kind: "Refuse"; readonly orderId: string; readonly reason: string; readonly detail?: string }
   /** The provider answered `refund`, or `void` where no charge is known. Ends the order too, where that is decided. */
   | { readonly kind: "Settle"; readonly orderId: string; readonly key: string; readonly answer: PaymentAnswer }
   /** Of an order that cannot stand and has no money with us. */
@@ -26,13 +26,14 @@ export function decide(state: OrderState, command: WorkerCommand): readonly Orde
     case "RecordCharge":
       return recordCharge(state, command);
     case "Approve":
-      return isUnderReview(state) ? [{ type: "order.approved", data: { order_id: orderId } }] : [];
+      if (!isUnderReview(state)) return [];
+      return [{ type: "order.approved", data: { order_id: orderId, detail: command.detail } }];
     case "RequestReview":
       if (!isUnderReview(state)) return [];
-      return [{ type: "order.review-requested", data: { order_id: orderId, reason: command.reason } }];
+      return [{ type: "order.review-requested", data: { order_id: orderId, ...reasonOf(command) } }];
     case "Refuse":
       if (!isUnderReview(state) && state.status !== "in-review" && !isUnsettled(state)) return [];
-      return [{ type: "order.refund-requested", data: { order_id: orderId, reason: command.reason } }];
+      return [{ type: "order.refund-requested", data: { order_id: orderId, ...reasonOf(command) } }];
     case "Settle":
       return settle(state, command);
     case "End":
@@ -40,6 +41,8 @@ export function decide(state: OrderState, command: WorkerCommand): readonly Orde
       return end(state, orderId);
   }
 }
+
+const reasonOf = ({ reason, detail }: { readonly reason: string; readonly detail?: string }) => ({ reason, detail });
 
 const isUnderReview = ({ status, payment }: OrderState) => status === "paid" && payment.state === "charged";
 

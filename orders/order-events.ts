@@ -10,6 +10,8 @@ export interface OrderFacts {
   /** Of the line with the most pieces. */
   readonly quantityMax: number;
   readonly productCodes: readonly string[];
+  /** A stranger's order may name none. */
+  readonly customerId?: string;
 }
 
 /** Data of the payment events: which charge it was, and the provider's name for it. A stranger's event may lack all of it. */
@@ -28,6 +30,8 @@ export interface PaymentData {
 interface DecisionData {
   readonly order_id?: string;
   readonly reason?: string;
+  /** What the rule saw that decided, in words. */
+  readonly detail?: string;
   /** The person, or the system, whose decision it was; absent: a rule's, or the saga's. */
   readonly by?: string;
   readonly carrier?: string;
@@ -116,7 +120,10 @@ export function decodeOrderEvent(
 /** A client may have appended anything: what we fail to read, whatever the reason, is no order, and holds up no other. */
 function factsOf(data: Uint8Array, currency: string): OrderFacts | undefined {
   try {
-    return readFacts(parseObject(data), currency);
+    const order = parseObject(data);
+    const facts = readFacts(order, currency);
+    const customerId = order?.customer_id;
+    return facts === undefined || typeof customerId !== "string" ? facts : { ...facts, customerId };
   } catch {
     return undefined;
   }

@@ -1,7 +1,8 @@
-import type { Row, SnapshotQuery } from "./database.ts";
+import type { Row } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import type { ModelTable, ReadModel } from "./read-model.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 /** A row of which live and folded say different things. */
 export interface Difference {
@@ -33,7 +34,7 @@ export const comparePages = (model: ReadModel): string[] =>
 
 export interface Side {
   readonly build: number;
-  readonly query: SnapshotQuery;
+  readonly query: RunQuery;
 }
 
 interface Line {

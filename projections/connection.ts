@@ -86,8 +86,10 @@ export function openConnection(options: ConnectionOptions): Connection {
     async run(statement, parameters) {
       const given = parameters as (string | number | boolean | null)[];
       const how = { prepare: true, simple: false } as postgres.UnsafeQueryOptions;
-      const rows: Iterable<Row> = await answered(sql.unsafe(statement, given, how).execute(), statement);
-      return [...rows];
+      const rows: Row[] = await answered(sql.unsafe(statement, given, how).execute(), statement);
+      // After a statement that failed behind its first rows (40001 at its end, say), the driver counts on: the next answer has
+      // as many holes before its own rows.
+      return rows.filter((row) => row !== undefined);
     },
     async copy(statements, rows) {
       const query = sql.unsafe(statements) as postgres.PendingQuery<Row[]> & DriverQuery;

@@ -4,6 +4,7 @@ import { type Connection, openConnection, type Parameter, type Row } from "./con
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { createProgress, type Progress } from "./progress.ts";
+import { openSnapshot, type Snapshot, type SnapshotOptions, snapshotStatements } from "./snapshot.ts";
 
 export type { Parameter, Row } from "./connection.ts";
 
@@ -12,11 +13,6 @@ export interface RunOptions {
   readonly lane?: string;
   readonly signal?: AbortSignal;
 }
-
-/** Answers a statement from the one snapshot. */
-export type SnapshotQuery = (statement: string, parameters?: readonly Parameter[]) => Promise<Row[]>;
-
-export const beginSnapshot = "begin transaction isolation level repeatable read, read only";
 
 export const serverVersion = "select version() as version";
 
@@ -43,7 +39,7 @@ export interface Database extends AsyncDisposable {
    * Reads that all see the database as it stands at the first of them, on a connection of their own, while everybody else goes
    * on. It writes nothing, so a lost connection only ends it: then it rejects with "away". Vacuuming waits for it: keep it short.
    */
-  snapshot<T>(act: (query: SnapshotQuery) => Promise<T>): Promise<T>;
+  snapshot(options?: SnapshotOptions): Promise<Snapshot>;
   /** Checkpoints that this process has moved. */
   readonly progress: Progress;
   /** False from the first statement that found the database away until one that got an answer. */
@@ -60,15 +56,18 @@ export interface DatabaseOptions {
     readonly writers?: number;
   };
   readonly application?: string;
+  /** What a read may take at the server. Default: `limits.queryMs`. */
+  readonly queryMs?: number;
   readonly logger: Logger;
 }
 
 /** Opens no connection yet: the first statement does. */
 export function openDatabase(options: DatabaseOptions): Database {
   const application = options.application ?? "meridian";
-  const pool = (size: number, statementMs: number) =>
-    createLanes(size, () => openConnection({ url: options.url, application, statementMs }));
-  const queries = pool(options.connections?.queries ?? limits.queryConnections, limits.queryMs);
+  const open = (statementMs: number) => openConnection({ url: options.url, application, statementMs });
+  const pool = (size: number, statementMs: number) => createLanes(size, () => open(statementMs));
+  const queryMs = options.queryMs ?? limits.queryMs;
+  const queries = pool(options.connections?.queries ?? limits.queryConnections, queryMs);
   const store = pool(options.connections?.store ?? limits.storeConnections, limits.queryMs);
   const writers = pool(options.connections?.writers ?? limits.writerConnections, limits.writeMs);
   const models = new Map<string, Lanes>();
@@ -113,21 +112,14 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
   const query: Database["query"] = (statement, parameters = [], o = {}) =>
     run(o.lane === "store" ? store : queries, 1, (connection) => connection.run(statement, parameters), o);
-  let copies: boolean | undefined;
+  const copies = askPostgres(query);
   return {
     query,
     write: (statement, parameters = [], o = {}) =>
       run(writersOf(o.lane), 0, (connection) => connection.run(statement, parameters), o),
     copy: (statements, rows, o = {}) => run(writers, 0, (connection) => connection.copy(statements, rows), o),
-    async copies() {
-      if (copies === undefined) {
-        const [row] = await query(serverVersion);
-        copies = String(row?.version).startsWith("PostgreSQL");
-      }
-      return copies;
-    },
-    snapshot: (act) =>
-      readSnapshot(openConnection({ url: options.url, application, statementMs: limits.queryMs }), act),
+    copies,
+    snapshot: async (o = {}) => openSnapshot(open(queryMs), snapshotStatements(await copies(), o), o.signal),
     progress: createProgress(),
     reachable: () => reachable,
     close,
@@ -135,18 +127,13 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-async function readSnapshot<T>(connection: Connection, act: (query: SnapshotQuery) => Promise<T>): Promise<T> {
-  const query: SnapshotQuery = (statement, parameters = []) => {
-    // The driver would go on with another connection, and so with another snapshot.
-    if (!connection.alive) throw new ProjectionError("away", "the connection of a snapshot was lost");
-    return connection.run(statement, parameters);
+/** Asked once: a server stays what it is. */
+function askPostgres(query: Database["query"]): () => Promise<boolean> {
+  let postgres: boolean | undefined;
+  return async () => {
+    postgres ??= String((await query(serverVersion))[0]?.version).startsWith("PostgreSQL");
+    return postgres;
   };
-  try {
-    await connection.run(beginSnapshot, []);
-    return await act(query);
-  } finally {
-    connection.discard();
-  }
 }
 
 interface Lanes {

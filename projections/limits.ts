@@ -90,6 +90,19 @@ export const limits = {
   pageBytes: 7 << 20,
   /** Orders a page. */
   pageOrders: 500,
+  /**
+   * Orders of a home that are counted in each status: steps on an index, 60 ms for so many. A count beyond it says "at least",
+   * for an exact one would have no bound.
+   */
+  countedOrders: 100_000,
+  /** Of a customer, where each one's status is looked up by its key: 150 ms. */
+  countedOfCustomer: 10_000,
+  /** An export's page: with the largest orders 100 MB, as the largest page of a list; with real ones half a megabyte. */
+  exportPageOrders: 200,
+  /** Exports of a tenant in a process: each has a connection, and holds up PostgreSQL's vacuum. */
+  exportsAtOnce: 2,
+  /** At a few thousand orders a second some millions; a longer one would keep dead rows of all tables for too long. */
+  exportMs: 900_000,
   /** Order ids fetched at once while all are walked through. */
   pageOrderIds: 5_000,
   /** Texts of an order that become columns of their own; longer ones are no ids, currencies or countries. */

@@ -7,7 +7,8 @@ import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import * as buildSql from "./build-sql.ts";
 import { deletePieces } from "./builds.ts";
 import { comparePages } from "./compare-builds.ts";
-import { beginSnapshot, serverVersion } from "./database.ts";
+import { readCustomerHistory } from "./customer-history.ts";
+import { serverVersion } from "./database.ts";
 import {
   ensureCheckpoints,
   findLog,
@@ -28,7 +29,9 @@ import {
 import { readMigrations } from "./migration-files.ts";
 import { readModels } from "./models/read-models.ts";
 import {
+  countByStatus,
   countEvents,
+  countOfCustomer,
   countStatuses,
   orderById,
   ordersByCustomer,
@@ -40,6 +43,8 @@ import {
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
 import { pageParked } from "./parked-steps.ts";
+import { pageReviews } from "./reviews.ts";
+import { beginPastSnapshot, beginSnapshot, endWithClient } from "./snapshot.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
@@ -75,6 +80,8 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       copyEvents,
       serverVersion,
       beginSnapshot,
+      beginPastSnapshot,
+      endWithClient,
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
@@ -88,12 +95,16 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       ordersByCustomer,
       ordersByStatus,
       ordersByCustomerAndStatus,
+      countByStatus,
+      countOfCustomer,
       summarizeOrders,
       countStatuses,
       countEvents,
       pageOrderIds,
       selectOverdue,
       pageParked,
+      pageReviews,
+      readCustomerHistory,
     }),
     ...Object.entries(buildSql),
     ...models,

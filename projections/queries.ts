@@ -1,55 +1,38 @@
-import { formatPosition, type Position } from "../store/position.ts";
-import { timestamp } from "./column.ts";
-import { type Cursor, formatCursor, parseCursor } from "./cursor.ts";
-import type { Database, Parameter, Row } from "./database.ts";
+import type { Position } from "../store/position.ts";
+import type { Database } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { hex, positionsLogs, tenantsLogs } from "./logs.ts";
-import { orderById, ordersByCustomer, ordersByCustomerAndStatus, ordersByStatus, ordersByTime } from "./order-sql.ts";
+import { countOrders, type OrderCounts } from "./order-counts.ts";
+import { createOrderExport, type OrderExport } from "./order-export.ts";
+import {
+  type OrderFilter,
+  type OrderPage,
+  type OrderRow,
+  orderRow,
+  type PageFilter,
+  pageOrders,
+} from "./order-pages.ts";
+import { orderById } from "./order-sql.ts";
 import { listParked, type ParkedFilter, type ParkedPage } from "./parked-steps.ts";
 import { waitForCheckpoint } from "./reached.ts";
-
-export interface OrderRow {
-  readonly order_id: string;
-  /** The home region. */
-  readonly home: string;
-  readonly customer_id: string;
-  readonly status: string;
-  /** Exact decimal. */
-  readonly amount: string;
-  readonly currency: string;
-  readonly country?: string;
-  /** ISO 8601, UTC, as the order says. */
-  readonly created_at: string;
-  /** ISO 8601, UTC: when order.created was recorded. Lists stand in this order. */
-  readonly recorded_at: string;
-  readonly updated_at: string;
-  /** Of the order's last event. */
-  readonly revision: number;
-  /** Data of order.created, as it stands in the log. */
-  readonly body: string;
-  /** Of the order's last event. */
-  readonly position: string;
-}
-
-export interface OrderFilter {
-  readonly customer_id?: string;
-  readonly status?: string;
-  /** Home region. */
-  readonly region?: string;
-  readonly limit: number;
-  /** Opaque, from the page before. */
-  readonly cursor?: string;
-}
+import { listReviews, type ReviewFilter, type ReviewPage } from "./reviews.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 /** The orders of one tenant, as this region's database has them. Every method rejects with ProjectionError. */
 export interface OrderQueries {
   /** One row for each home that has an order of that id. */
   order(id: string, options?: { readonly home?: string }): Promise<OrderRow[]>;
-  /** Newest first. No `cursor` in the answer: this was the last page. */
-  list(filter: OrderFilter): Promise<{ orders: OrderRow[]; cursor?: string }>;
+  /** Newest first. */
+  list(filter: PageFilter): Promise<OrderPage>;
+  /** By status. */
+  count(filter: OrderFilter): Promise<OrderCounts>;
+  /** All of them, as of one moment. */
+  export: OrderExport;
   /** Steps that wait for a person, newest first. */
   parked(filter: ParkedFilter): Promise<ParkedPage>;
+  /** Orders that wait for a person's decision, oldest first. */
+  reviews(filter: ReviewFilter): Promise<ReviewPage>;
   /** Waits until the orders shown contain all events up to these. Rejects with "behind", "not-replicated" or "gone". */
   reached(
     positions: readonly Position[],
@@ -58,27 +41,21 @@ export interface OrderQueries {
 }
 
 export function createOrderQueries(database: Database, tenant: string): OrderQueries {
-  async function logsOf(home: string | undefined): Promise<string> {
-    const rows = await database.query(tenantsLogs, [tenant]);
+  async function logsIn(query: RunQuery, home: string | undefined): Promise<string> {
+    const rows = await query(tenantsLogs, [tenant]);
     const numbers = rows.filter((row) => home === undefined || row.home === home).map((row) => row.log);
     return `{${numbers.join(",")}}`;
   }
+  const logsOf = (home: string | undefined) => logsIn(database.query, home);
   return {
     async order(id, options = {}) {
       return (await database.query(orderById, [await logsOf(options.home), id])).map(orderRow);
     },
-    async list(filter) {
-      const limit = Math.min(Math.max(1, Math.trunc(filter.limit)), limits.pageOrders);
-      const after = filter.cursor === undefined ? undefined : parseCursor(filter.cursor);
-      // One more than asked tells whether there is another page.
-      const place: Parameter[] = [await logsOf(filter.region), limit + 1, ...afterParameters(after)];
-      const rows = await database.query(...chosen(filter, place));
-      const shown = rows.slice(0, limit);
-      const last = shown.at(-1);
-      const cursor = rows.length > limit && last !== undefined ? formatCursor(cursorOf(last)) : undefined;
-      return { orders: shown.map(orderRow), ...(cursor === undefined ? {} : { cursor }) };
-    },
+    list: async (filter) => pageOrders(database.query, await logsOf(filter.region), filter),
+    count: async (filter) => countOrders(database.query, await logsOf(filter.region), filter),
+    export: createOrderExport(database, logsIn),
     parked: async (filter) => listParked(database, await logsOf(filter.region), filter),
+    reviews: async (filter) => listReviews(database, await logsOf(filter.region), filter),
     async reached(positions, options) {
       const timeoutMs = Math.min(options.timeoutMs, limits.reachedMs);
       const wanted = latestOfShards(positions);
@@ -103,28 +80,6 @@ export function createOrderQueries(database: Database, tenant: string): OrderQue
       );
     },
   };
-}
-
-/** An index fits each choice of filters; the region only chooses logs. */
-function chosen(filter: OrderFilter, place: readonly Parameter[]): [string, Parameter[]] {
-  const { customer_id, status } = filter;
-  if (customer_id !== undefined && status !== undefined) {
-    return [ordersByCustomerAndStatus, [...place, customer_id, status]];
-  }
-  if (customer_id !== undefined) return [ordersByCustomer, [...place, customer_id]];
-  if (status !== undefined) return [ordersByStatus, [...place, status]];
-  return [ordersByTime, [...place]];
-}
-
-/** The first page begins after the end of time. */
-function afterParameters(after: Cursor | undefined): Parameter[] {
-  return after === undefined
-    ? ["9999-12-31T23:59:59Z", "", 0]
-    : [timestamp(after.recordedUs), after.orderId, after.log];
-}
-
-function cursorOf(row: Row): Cursor {
-  return { recordedUs: Number(row.recorded_us), orderId: row.order_id as string, log: row.log as number };
 }
 
 /** Who has seen a shard's latest position has seen those before it. */
@@ -158,29 +113,4 @@ async function locate(
     if (row.gone) throw new ProjectionError("gone", `the generation ${identity} of the position is gone`);
   }
   return new Map(rows.map((row) => [hex(row.identity), row.log]));
-}
-
-function orderRow(row: Row): OrderRow {
-  const log = row.identity as Uint8Array;
-  const position = { log, shard: row.shard as number, sequence: Number(row.sequence), index: row.idx as number };
-  return {
-    order_id: row.order_id as string,
-    home: row.home as string,
-    customer_id: row.customer_id as string,
-    status: row.status as string,
-    amount: row.amount as string,
-    currency: row.currency as string,
-    ...(row.country === null ? {} : { country: row.country as string }),
-    created_at: iso(row.created_us),
-    recorded_at: timestamp(Number(row.recorded_us)),
-    updated_at: timestamp(Number(row.updated_us)),
-    revision: Number(row.revision),
-    body: row.body as string,
-    position: formatPosition(position),
-  };
-}
-
-/** Whole seconds as clients write them: "2010-12-01T08:26:00Z". */
-function iso(us: unknown): string {
-  return timestamp(Number(us)).replace(/\.?0+Z$/, "Z");
 }

@@ -3,13 +3,14 @@ import { readLiveBuild, readLiveCheckpoints, retireBuild } from "./build-sql.ts"
 import { liveCheckpoints, sweepBuilds } from "./builds.ts";
 import { delay, monotonicMs } from "./clock.ts";
 import { compareTable, type Difference } from "./compare-builds.ts";
-import type { Database, Row, SnapshotQuery } from "./database.ts";
+import type { Database, Row } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { archiveCheckpoints, insistOnFold } from "./fold-archive.ts";
 import { limits } from "./limits.ts";
 import { openCheckpoints } from "./logs.ts";
 import { createModelWriter, type ModelWriter } from "./model-writer.ts";
 import type { ModelContext, ReadModel } from "./read-model.ts";
+import type { RunQuery } from "./snapshot.ts";
 
 export interface VerifyOptions {
   readonly db: Database;
@@ -46,7 +47,8 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
     const making: Making = { options, signal: lease.signal, writer, checkpoints, events: 0 };
     // Most of it before the snapshot, which is to be short.
     await foldTo(making, await liveCheckpoints(db, log, model.name, { signal }), 0);
-    return await db.snapshot((query) => compare(making, lease.build, query));
+    await using snapshot = await db.snapshot();
+    return await compare(making, lease.build, snapshot.query);
   } finally {
     await db.write(retireBuild, [log, model.name, lease.build, lease.holder]).catch(() => {}); // the next one does it
     await sweepBuilds(db, log, model, signal, options.rowsMax).catch(() => {});
@@ -61,7 +63,7 @@ interface Making {
   events: number;
 }
 
-async function compare(making: Making, build: number, query: SnapshotQuery): Promise<Verified> {
+async function compare(making: Making, build: number, query: RunQuery): Promise<Verified> {
   const { db, log, model, differs, rowsMax } = making.options;
   const [live] = await query(readLiveBuild, [log, model.name]);
   if (live === undefined || Number(live.version) !== model.version) throw unlike(model, live);
@@ -71,7 +73,7 @@ async function compare(making: Making, build: number, query: SnapshotQuery): Pro
   await foldTo(making, new Map(target), limits.verifyWaitMs);
   let differences = 0;
   for (const table of model.tables) {
-    const folded = { build, query: (...asked: Parameters<SnapshotQuery>) => db.query(...asked) };
+    const folded = { build, query: (...asked: Parameters<RunQuery>) => db.query(...asked) };
     for await (const difference of compareTable(table, log, { build: Number(live.build), query }, folded, rowsMax)) {
       making.signal.throwIfAborted();
       differences += 1;

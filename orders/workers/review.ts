@@ -1,28 +1,48 @@
 import { OrderError } from "../error.ts";
-import { review } from "../review.ts";
+import { type CustomerHistory, needsHistory, noHistory, type ReviewRule, review } from "../review.ts";
 import type { Role } from "./act.ts";
 import type { WorkerOptions } from "./workbench.ts";
 import { startWorker, type Worker } from "./worker.ts";
 
-/** order.payment-debited → by the rules order.approved, order.review-requested (a person decides) or order.refund-requested. */
-export function startReviewWorker(options: WorkerOptions): Worker {
-  return startWorker(options, () => role);
+export interface ReviewOptions extends WorkerOptions {
+  /** The tenant's, in the order in which they are asked. */
+  readonly rules: readonly ReviewRule[];
+  /**
+   * How the customer's other orders stand, as of the order's creation or later. Rejects with StoreError "unavailable" where
+   * that cannot be known now: the step is tried again, and nothing is guessed.
+   */
+  readonly history: (customerId: string, orderId: string) => Promise<CustomerHistory>;
 }
 
-const role: Role = {
-  name: "review",
-  types: new Set(["order.payment-debited", "order.overdue"]),
-  intents: new Set(["review"]),
-  async act(intent, { orderId }) {
-    if (intent.kind !== "review") throw new OrderError("state", `the review worker has no part in a ${intent.kind}`);
-    const verdict = review(intent.facts);
-    switch (verdict.kind) {
-      case "approve":
-        return { kind: "Approve", orderId };
-      case "ask":
-        return { kind: "RequestReview", orderId, reason: verdict.reason };
-      case "refuse":
-        return { kind: "Refuse", orderId, reason: verdict.reason };
-    }
-  },
-};
+/** order.payment-debited → by the rules order.approved, order.review-requested (a person decides) or order.refund-requested. */
+export function startReviewWorker(options: ReviewOptions): Worker {
+  return startWorker(options, () => createReviewRole(options));
+}
+
+/**
+ * What the rules saw is recorded with their verdict. A repeat may see more of the customer, and decide otherwise: its append
+ * expects the revision of the paid order, so the first one stands.
+ */
+function createReviewRole({ rules, history }: ReviewOptions): Role {
+  return {
+    name: "review",
+    types: new Set(["order.payment-debited", "order.overdue"]),
+    intents: new Set(["review"]),
+    async act(intent, { orderId }) {
+      if (intent.kind !== "review") throw new OrderError("state", `the review worker has no part in a ${intent.kind}`);
+      const { facts } = intent;
+      // A stranger's order may name no customer: nobody has a history then.
+      const past = async () => (facts.customerId === undefined ? noHistory : history(facts.customerId, orderId));
+      const verdict = review(facts, rules, needsHistory(facts, rules) ? await past() : undefined);
+      const { detail } = verdict;
+      switch (verdict.kind) {
+        case "approve":
+          return { kind: "Approve", orderId, detail };
+        case "ask":
+          return { kind: "RequestReview", orderId, reason: verdict.reason, detail };
+        case "refuse":
+          return { kind: "Refuse", orderId, reason: verdict.reason, detail };
+      }
+    },
+  };
+}

@@ -55,6 +55,18 @@ test("a value that breaks its rule is refused with the rule and the value", () =
   expect(() => load("region = [\n")).toThrow(/region\.toml, line \d+, column \d+/);
 });
 
+test("amounts of review that are none of their currency are refused, with the tenant that they are of", () => {
+  const mesh = readFileSync(join(configs, "mesh.toml"), "utf8");
+  for (const [amount, text] of [
+    ['{ GBP = "10.5" }', 'amount "10.5" must be decimal text with 2 decimals for GBP'],
+    ['{ ABC = "1.00" }', 'currency "ABC" is not an active code of ISO 4217'],
+  ]) {
+    const file = `[tenant.review]\nfirst_order_above = ${amount}`;
+    writeFileSync(join(dir, "review.toml"), mesh.replace("# [tenant.review]", file));
+    expect(() => load(`mesh = "review.toml"\n${minimal}`)).toThrow(`review.toml: tenant(acme).review: ${text}`);
+  }
+});
+
 test("the environment stands above the file", () => {
   const config = load(minimal, {
     MERIDIAN_DATABASE_URL: "postgres://y",

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { ReviewDocument } from "../../gateway/reviews.ts";
+import { meridian } from "./meridian.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
@@ -28,7 +30,9 @@ interface Answer {
 interface Said {
   readonly status: number;
   readonly etag: string | null;
-  readonly body: Answer & { type: string; order_status: string; orders: Answer[]; events: { type: string }[] };
+  readonly body: Answer & { type: string; order_status: string; orders: Answer[]; events: { type: string }[] } & {
+    reviews: ReviewDocument[];
+  };
 }
 
 async function call(path: string, body?: object, headers: Record<string, string> = {}): Promise<Said> {
@@ -69,6 +73,25 @@ test("a large order waits for a person, who approves it; it is shipped and deliv
   expect(listed.body.orders.map((each) => each.order_id)).toContain(id);
   const shown = await get(`/${id}`);
   expect(shown.etag).toBe(`"${shown.body.revision}"`);
+  let reviews: ReviewDocument[] = [];
+  await until("it is listed", async () => {
+    reviews = (await call("/v1/reviews")).body.reviews;
+    return reviews.length > 0;
+  });
+  expect(reviews).toMatchObject([
+    {
+      ...{ order_id: id, region: "us-east", customer_id: "c", amount: "15000.00", currency: "GBP" },
+      ...{ reason: "amount-limit", revision: 2 },
+    },
+  ]);
+  // A day, and another one.
+  expect(Date.parse(reviews[0]!.deadline!) - Date.parse(reviews[0]!.since)).toBe(2 * 86_400_000);
+  const env = { MERIDIAN_URL: gateway.http, MERIDIAN_TOKEN: authorization.slice("Bearer ".length) };
+  const printed = await meridian(["reviews"], env);
+  expect([printed.status, printed.stderr]).toEqual([0, ""]);
+  expect(printed.stdout).toContain("15000.00 GBP");
+  expect(printed.stdout.split("\n")[0]).toMatch(/^ *order +region +customer +amount +since +deadline +why/);
+  expect(JSON.parse((await meridian(["reviews", "--json"], env)).stdout)).toEqual(reviews);
   const approval = { decision: "approve", by: "Ada", reason: "known customer" };
   expect(await post(`${id}/review`, approval, { "if-match": '"0"' })).toMatchObject({
     ...{ status: 412, body: { type: "/problems/precondition-failed", revision: shown.body.revision } },

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { serve } from "../../mesh/requests.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
 import { decodePaymentRequest, encodePayment } from "../../orders/payments.ts";
 import { solvent } from "../orders/histories.ts";
+import { meridian as run } from "./meridian.ts";
 import { type RunningProcess, startProvider, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
@@ -38,19 +37,8 @@ async function place(...ids: readonly string[]): Promise<void> {
   for (const order_id of ids) await call("/v1/orders", { order_id, customer_id: "c", currency: "GBP", items });
 }
 
-/** Not spawnSync: the region runs in this process. */
-function meridian(words: readonly string[], env: Record<string, string | undefined> = {}) {
-  const settings = { MERIDIAN_URL: running.http, MERIDIAN_TOKEN: token, ...env };
-  const child = spawn(process.execPath, [join(import.meta.dir, "..", "..", "cli", "meridian.ts"), ...words], {
-    env: { ...process.env, ...settings },
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (text) => (stdout += text));
-  child.stderr.on("data", (text) => (stderr += text));
-  return new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) =>
-    child.once("close", (status) => resolve({ status, stdout, stderr })),
-  );
-}
+const meridian = (words: readonly string[], env: Record<string, string | undefined> = {}) =>
+  run(words, { MERIDIAN_URL: running.http, MERIDIAN_TOKEN: token, ...env });
 
 async function parked(...words: readonly string[]): Promise<string> {
   const { status, stdout, stderr } = await meridian(["parked", ...words]);
@@ -156,6 +144,8 @@ test("what is missing, wrong, unreachable or refused is said, with what to do", 
     [list, { MERIDIAN_TOKEN: "x" }, 1, "refused (401): the token cannot be verified"],
     [[...list, "--worker", "cook"], {}, 1, "must be one of payment, review, saga"],
     [[...list, "--limit", "0"], {}, 2, "--limit must be a whole number"],
+    [["reviews", "--limit", "0"], {}, 2, "--limit must be a whole number"],
+    [["reviews", "--region", "mars"], {}, 1, "must be one of us-east, eu-west, ap-south"],
     [["parked", "show", "nobody"], {}, 1, "refused (404)"],
     [["parked", "replay"], {}, 2, "give an order, or --all with --worker"],
     [["parked", "replay", "--all"], {}, 2, "--all needs --worker"],

@@ -123,7 +123,7 @@ test("a read model or a tenant that is not there ends with exit code 2 and says 
     status: 2,
     stdout: "",
     stderr:
-      'meridian: there is no read model "order"; there are orders, order_items, customers, daily_revenue, parked\n',
+      'meridian: there is no read model "order"; there are orders, order_items, customers, daily_revenue, parked, in_review\n',
   });
   const unprepared = await meridian("projections", "status", "--database", await region.postgres.createDatabase());
   expect(unprepared).toMatchObject({ status: 1, stdout: "" });

@@ -27,7 +27,7 @@ async function postChunked(http: string, authorization: string, bytes: number): 
   return answer;
 }
 
-test("the same gateway runs on Deno: HTTP, NDJSON, Connect, gRPC, a limit, and a graceful stop", async () => {
+test("the same gateway runs on Deno: HTTP, NDJSON, an export, Connect, gRPC, a limit, and a graceful stop", async () => {
   const child = Bun.spawn(
     ["node_modules/.bin/deno", "run", "-A", "--no-check", "--node-modules-dir=manual", "test/gateway/deno-server.ts"],
     { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
@@ -47,6 +47,8 @@ test("the same gateway runs on Deno: HTTP, NDJSON, Connect, gRPC, a limit, and a
         .split("\n")
         .map((line) => JSON.parse(line).status),
     ).toEqual([201, 422]);
+    const exported = await fetch(`${http}/v1/orders`, { headers: { authorization, accept: "text/csv" } });
+    expect((await exported.text()).split("\r\n")).toHaveLength(4);
     expect((await post("x".repeat(600_000))).status).toBe(413);
     // Without a length, and beyond what the server on Bun would let in at all: Deno has no limit of its own.
     expect(await postChunked(http, authorization, 600_000)).toStartWith("HTTP/1.1 413");

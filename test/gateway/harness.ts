@@ -36,7 +36,7 @@ export async function createHarness(options: Partial<GatewayOptions> = {}): Prom
   const queries = createMemoryQueries(logs);
   const otherLogs = createMemoryLogs();
   const other = createMemoryStore(options.region ?? "us-east", "us-east", otherLogs);
-  const shared = { defaultRegion: "us-east", currency: "GBP" };
+  const shared = { defaultRegion: "us-east", currency: "GBP", reviewDeadlineS: 3_600 };
   const logged: LogLine[] = [];
   const gateway = await createGateway({
     region: "us-east",

@@ -1,9 +1,14 @@
+import { isoMicroseconds, parseTimeUs } from "../../gateway/times.ts";
+import { seenStatuses } from "../../orders/life.ts";
 import { absentOrder, evolve, type OrderState } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { readStepChange } from "../../orders/parking.ts";
+import { readReviewReason } from "../../orders/review.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import type { OrderFilter, OrderRow } from "../../projections/order-pages.ts";
 import type { ParkedRow } from "../../projections/parked-steps.ts";
-import type { OrderQueries, OrderRow } from "../../projections/queries.ts";
+import type { OrderQueries } from "../../projections/queries.ts";
+import type { ReviewRow } from "../../projections/reviews.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { formatPosition, type Position } from "../../store/position.ts";
 import { type MemoryLogs, positionOf, regions } from "./memory-store.ts";
@@ -30,17 +35,22 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
     async order(id, { home } = {}) {
       return rows().filter((row) => row.order_id === id && (home === undefined || row.home === home));
     },
-    async list({ customer_id, status, region, limit, cursor }) {
+    async list({ limit, cursor, ...filter }) {
       if (cursor !== undefined && !/^c\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
       const start = Number(cursor?.slice(1) ?? 0);
-      const found = rows().filter(
-        (row) =>
-          (customer_id === undefined || row.customer_id === customer_id) &&
-          (status === undefined || row.status === status) &&
-          (region === undefined || row.home === region),
-      );
+      const found = rows().filter((row) => fits(row, filter));
       const orders = found.reverse().slice(start, start + limit);
       return { orders, ...(start + limit < found.length ? { cursor: `c${start + limit}` } : {}) };
+    },
+    async count({ status, ...filter }) {
+      const found = rows().filter((row) => fits(row, filter));
+      const counted = (name: string) => found.filter((row) => row.status === name).length;
+      const statuses = status === undefined ? seenStatuses : [status];
+      return { counts: Object.fromEntries(statuses.map((name) => [name, counted(name)])), exact: true };
+    },
+    async *export(filter) {
+      const found = rows().filter((row) => fits(row, filter));
+      yield found.reverse();
     },
     async parked({ worker, region, limit, cursor }) {
       if (cursor !== undefined && !/^p\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
@@ -50,6 +60,14 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
       );
       const steps = found.reverse().slice(start, start + limit);
       return { steps, ...(start + limit < found.length ? { cursor: `p${start + limit}` } : {}) };
+    },
+    async reviews({ region, limit, cursor }) {
+      if (cursor !== undefined && !/^r\d+$/.test(cursor)) throw new ProjectionError("cursor", "no such cursor");
+      const start = Number(cursor?.slice(1) ?? 0);
+      const found = rows().filter((row) => row.status === "in-review" && (region === undefined || row.home === region));
+      const reviews = found.map((row) => reviewOf(row, seen())).toSorted((a, b) => (a.since < b.since ? -1 : 1));
+      const more = start + limit < found.length;
+      return { reviews: reviews.slice(start, start + limit), ...(more ? { cursor: `r${start + limit}` } : {}) };
     },
     async reached(positions) {
       for (const position of positions) {
@@ -63,6 +81,18 @@ export function createMemoryQueries(logs: MemoryLogs): MemoryQueries {
     },
   };
   return queries;
+}
+
+function fits(row: OrderRow, { customer_id, status, region, recorded = {} }: OrderFilter): boolean {
+  const { fromUs = 0, toUs = Number.POSITIVE_INFINITY } = recorded;
+  const recordedUs = parseTimeUs(row.recorded_at)!;
+  return (
+    (customer_id === undefined || row.customer_id === customer_id) &&
+    (status === undefined || row.status === status) &&
+    (region === undefined || row.home === region) &&
+    recordedUs >= fromUs &&
+    recordedUs < toUs
+  );
 }
 
 function sameLog(a: Position, b: Position): boolean {
@@ -79,10 +109,24 @@ function parkedRows(events: readonly RecordedEvent[]): ParkedRow[] {
     const place = `${home} ${stream} ${worker}`;
     rows.delete(place);
     const about = { order_id: stream.slice("order-".length), home, worker, revision };
-    const parked_at = new Date(event.recordedUs / 1000).toISOString();
+    const parked_at = isoMicroseconds(event.recordedUs);
     if (parked !== undefined) rows.set(place, { ...about, ...parked, parked_at });
   }
   return [...rows.values()];
+}
+
+function reviewOf(row: OrderRow, events: readonly RecordedEvent[]): ReviewRow {
+  const own = events.filter((event) => event.home === row.home && event.stream === `order-${row.order_id}`);
+  const asked = own.findLast(({ type }) => type === "order.review-requested")!;
+  const late = own.find(({ type, revision }) => type === "order.overdue" && revision > asked.revision);
+  const { order_id, home, customer_id, amount, currency } = row;
+  return {
+    ...{ order_id, home, customer_id, amount, currency },
+    ...readReviewReason(asked.data),
+    since: isoMicroseconds(asked.recordedUs),
+    ...(late === undefined ? {} : { escalated_at: isoMicroseconds(late.recordedUs) }),
+    revision: late?.revision ?? asked.revision,
+  };
 }
 
 function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
@@ -96,7 +140,6 @@ function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
   }
   const body = new TextDecoder().decode(first.data);
   const order = JSON.parse(body) as OrderRow;
-  const iso = (us: number) => new Date(us / 1000).toISOString();
   return {
     order_id: first.stream.slice("order-".length),
     home: first.home,
@@ -106,8 +149,8 @@ function rowOf(events: readonly RecordedEvent[]): OrderRow | undefined {
     currency: order.currency,
     country: order.country,
     created_at: order.created_at,
-    recorded_at: iso(first.recordedUs),
-    updated_at: iso(last.recordedUs),
+    recorded_at: isoMicroseconds(first.recordedUs),
+    updated_at: isoMicroseconds(last.recordedUs),
     revision: last.revision,
     body,
     position: formatPosition(last.position),

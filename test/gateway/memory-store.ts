@@ -28,6 +28,11 @@ export function createMemoryLogs(): MemoryLogs {
   return { events: [], changed: Promise.withResolvers<void>() };
 }
 
+/** The last event was recorded at that time. */
+export function recordLastAt(logs: MemoryLogs, recordedUs: number): void {
+  logs.events.push({ ...logs.events.pop()!, recordedUs });
+}
+
 export interface MemoryStore extends EventStore {
   /** What every append from now on is refused with. */
   failWith?: unknown;

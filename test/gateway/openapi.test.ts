@@ -105,6 +105,9 @@ test("what the gateway answers fits the schema that the document gives for it", 
   await check("/v1/orders", "/v1/orders");
   await check("/v1/orders", "/v1/orders?limit=1");
   await check("/v1/orders", "/v1/orders?limit=x");
+  await check("/v1/orders", "/v1/orders", { headers: { accept: "application/x-ndjson" } });
+  await check("/v1/order-counts", "/v1/order-counts?customer_id=17850");
+  await check("/v1/order-counts", "/v1/order-counts?recorded_from=x");
   await check("/v1/orders/{id}", "/v1/orders/A1");
   await check("/v1/orders/{id}", "/v1/orders/A2");
   await check("/v1/orders/{id}/events", "/v1/orders/A1/events");
@@ -124,6 +127,13 @@ test("what the gateway answers fits the schema that the document gives for it", 
   const parked = { order_id: "A1", worker: "saga", event: "e", type: "order.created", reason: "r", errors: ["r"] };
   const parking = { id: "parked", type: "order.step-parked", data: Buffer.from(JSON.stringify(parked)) };
   await harness.store.append({ stream: "order-A1", expected: "any", events: [parking] });
+  const asked = { order_id: "A1", reason: "amount-limit", detail: "too much" };
+  for (const type of ["order.payment-debited", "order.review-requested"]) {
+    const event = { id: type, type, data: Buffer.from(JSON.stringify(asked)) };
+    await harness.store.append({ stream: "order-A3", expected: "any", events: [event] });
+  }
+  await check("/v1/reviews", "/v1/reviews");
+  await check("/v1/reviews", "/v1/reviews?limit=0");
   await check("/v1/parked", "/v1/parked?worker=saga");
   await check("/v1/parked", "/v1/parked?worker=cook");
   await check("/v1/orders/{id}/parked", "/v1/orders/A1/parked");

@@ -15,6 +15,7 @@ import {
 } from "../../store/gen/meridian/orders/v1/orders_pb.ts";
 import { createCommanding, toReview } from "./commanding.ts";
 import { listen, order } from "./harness.ts";
+import { recordLastAt } from "./memory-store.ts";
 import { transportsTo } from "./rpc-store.ts";
 
 const commanding = await createCommanding();
@@ -43,6 +44,9 @@ async function refusal(call: Promise<unknown>) {
   const [standing] = error.findDetails(OrderStandingSchema);
   return { code: error.code, type: problem?.type, problem, standing };
 }
+
+/** All at once, and all heard at once: nobody would hear of one that is refused while another is waited for. */
+const refusals = (...calls: readonly Promise<unknown>[]) => Promise.all(calls.map(refusal));
 
 test.each(protocols)("an order's whole life over %s", async (protocol) => {
   const client = clients()[protocol]!;
@@ -110,8 +114,8 @@ test.each(protocols)("over %s what is wrong names its field, and an unknown orde
   expect(await pointers(client.listOrders({ pageToken: "x" }))).toEqual(["/page_token"]);
   expect(await pointers(client.listOrders({ status: 99 as OrderStatus }))).toEqual(["/status"]);
   expect(await pointers(client.getOrder({ orderId, minPosition: ["x"] }))).toEqual(["/min_position/0"]);
-  for (const call of [client.getOrder({ orderId: "nope" }), client.shipOrder({ orderId: "nope" })]) {
-    expect(await refusal(call)).toMatchObject({ code: Code.NotFound, type: "/problems/order-not-found" });
+  for (const refused of await refusals(client.getOrder({ orderId: "nope" }), client.shipOrder({ orderId: "nope" }))) {
+    expect(refused).toMatchObject({ code: Code.NotFound, type: "/problems/order-not-found" });
   }
   const other = { order: { ...newOrder, orderId, country: "Spain" } };
   expect(await refusal(client.createOrder(other))).toMatchObject({ code: Code.AlreadyExists });
@@ -152,20 +156,78 @@ test.each(protocols)(
     expect(none).toMatchObject({ code: Code.FailedPrecondition, type: "/problems/step-not-parked" });
     expect(none.standing).toMatchObject({ orderId, revision: 4n });
     expect(commanding.types(orderId).slice(3)).toEqual(["order.step-replayed", "order.step-dropped"]);
-    for (const [call, pointer] of [
-      [client.replayStep({ orderId }), "/worker"],
-      [client.dropStep({ orderId, worker: 9 as OrderWorker }), "/worker"],
-      [client.listParkedSteps({ worker: 9 as OrderWorker }), "/worker"],
-      [client.listParkedSteps({ pageToken: "x" }), "/page_token"],
-    ] as const) {
-      expect((await refusal(call)).problem!.errors).toMatchObject([{ pointer }]);
-    }
+    const wrong = await refusals(
+      client.replayStep({ orderId }),
+      client.dropStep({ orderId, worker: 9 as OrderWorker }),
+      client.listParkedSteps({ worker: 9 as OrderWorker }),
+      client.listParkedSteps({ pageToken: "x" }),
+    );
+    const pointers = wrong.map(({ problem }) => problem!.errors.map(({ pointer }) => pointer));
+    expect(pointers).toEqual([["/worker"], ["/worker"], ["/worker"], ["/page_token"]]);
     const shop = clients(await commanding.mint("acme", ["orders:write", "orders:read"]))[protocol]!;
-    for (const call of [shop.replayStep(replay), shop.dropStep(replay)]) {
-      expect((await refusal(call)).problem!.detail).toContain("orders:decide");
+    for (const { problem } of await refusals(shop.replayStep(replay), shop.dropStep(replay))) {
+      expect(problem!.detail).toContain("orders:decide");
     }
   },
 );
+
+test("a time range is half open, and its order shows when it was recorded", async () => {
+  const client = clients().gRPC!;
+  const ids = [newId(), newId(), newId()];
+  for (const [at, orderId] of ids.entries()) {
+    await client.createOrder({ order: { ...newOrder, orderId, customerId: "range" } });
+    recordLastAt(commanding.store.logs, 1_700_000_000_000_000 + at);
+  }
+  const at = (nanos: number) => ({ seconds: 1_700_000_000n, nanos });
+  const range = { recordedFrom: at(500), recordedTo: at(2_000) };
+  const { orders } = await client.listOrders({ customerId: "range", ...range });
+  expect(orders.map((each) => each.orderId)).toEqual([ids[1]!]);
+  expect(orders[0]!.recorded).toMatchObject({ seconds: 1_700_000_000n });
+  for (const [wrong, pointer] of [
+    [{ recordedFrom: at(0), recordedTo: at(0) }, "/recorded_to"],
+    [{ recordedFrom: at(-1) }, "/recorded_from"],
+    [{ recordedTo: { seconds: 2n ** 62n, nanos: 0 } }, "/recorded_to"],
+  ] as const) {
+    expect((await refusal(client.listOrders(wrong))).problem!.errors).toMatchObject([{ pointer }]);
+  }
+});
+
+test("orders are counted by status, with the filters of the list", async () => {
+  const client = clients()["Connect, binary"]!;
+  for (const paid of [true, false, false]) {
+    const orderId = newId();
+    await client.createOrder({ order: { ...newOrder, orderId, customerId: "counted" } });
+    if (paid) await commanding.move(orderId, "order.payment-debited");
+  }
+  const all = await client.countOrders({ customerId: "counted" });
+  expect([all.orders, all.exact, all.counts.length]).toEqual([3n, true, seenStatuses.length]);
+  expect(all.counts.filter(({ orders }) => orders > 0n)).toMatchObject([
+    { status: OrderStatus.RECEIVED, orders: 2n },
+    { status: OrderStatus.PAID, orders: 1n },
+  ]);
+  const paid = await client.countOrders({ customerId: "counted", status: OrderStatus.PAID });
+  expect(paid.counts).toMatchObject([{ status: OrderStatus.PAID, orders: 1n }]);
+  const from = { recordedFrom: { seconds: 4_000_000_000n, nanos: 0 } };
+  expect(await client.countOrders(from)).toMatchObject({ orders: 0n });
+});
+
+test.each(protocols)("over %s orders in review are listed oldest first, with their deadlines", async (protocol) => {
+  const reader = await createCommanding();
+  await using own = await listen(reader);
+  const client = createClient(Orders, transportsTo(own, reader.token)[protocol]!);
+  for (const orderId of ["W1", "W2"]) await reader.place(orderId, ...toReview);
+  const first = await client.listReviews({ pageSize: 1 });
+  expect(first.reviews).toMatchObject([
+    { orderId: "W1", region: "us-east", customerId: "17850", amount: "35.64", currency: "GBP", revision: 2n },
+  ]);
+  const [review] = first.reviews;
+  expect([review!.escalated, Number(review!.deadline!.seconds - review!.since!.seconds)]).toEqual([undefined, 7_200]);
+  const second = await client.listReviews({ pageSize: 1, region: "us-east", pageToken: first.nextPageToken });
+  expect([second.reviews[0]!.orderId, second.nextPageToken]).toEqual(["W2", ""]);
+  expect((await refusal(client.listReviews({ pageToken: "x" }))).problem!.errors).toMatchObject([
+    { pointer: "/page_token" },
+  ]);
+});
 
 test("pages follow each other, and an id in two homes is asked for with its region", async () => {
   const client = clients()["Connect, JSON"]!;
@@ -188,16 +250,17 @@ test("each call needs its scope, and no tenant sees another's orders", async () 
   const name = "gRPC";
   const shop = clients(await commanding.mint("acme", ["orders:write"]))[name]!;
   const review = { orderId, decision: Decision.APPROVE, by: "shop" };
-  for (const call of [shop.reviewOrder(review), shop.shipOrder({ orderId }), shop.deliverOrder({ orderId })]) {
-    const { code, problem } = await refusal(call);
+  const decisions = [shop.reviewOrder(review), shop.shipOrder({ orderId }), shop.deliverOrder({ orderId })];
+  for (const { code, problem } of await refusals(...decisions)) {
     expect([code, problem!.detail]).toEqual([Code.PermissionDenied, expect.stringContaining("orders:decide")]);
   }
-  for (const call of [shop.getOrder({ orderId }), shop.listOrders({})]) {
-    expect((await refusal(call)).problem!.detail).toContain("orders:read");
+  const reads = [shop.getOrder({ orderId }), shop.listOrders({}), shop.countOrders({}), shop.listReviews({})];
+  for (const { problem } of await refusals(...reads)) {
+    expect(problem!.detail).toContain("orders:read");
   }
   const clerk = clients(await commanding.mint("acme", ["orders:decide"]))[name]!;
-  for (const call of [clerk.cancelOrder({ orderId }), clerk.createOrder({ order: newOrder })]) {
-    expect((await refusal(call)).problem!.detail).toContain("orders:write");
+  for (const { problem } of await refusals(clerk.cancelOrder({ orderId }), clerk.createOrder({ order: newOrder }))) {
+    expect(problem!.detail).toContain("orders:write");
   }
   const stranger = clients(await commanding.mint("globex"))[name]!;
   expect((await refusal(stranger.cancelOrder({ orderId }))).code).toBe(Code.NotFound);

@@ -3,7 +3,7 @@ import { ProjectionError } from "../../projections/error.ts";
 import { StoreError } from "../../store/error.ts";
 import { formatPosition } from "../../store/position.ts";
 import { createHarness, type Harness, order, problemIn } from "./harness.ts";
-import { positionOf } from "./memory-store.ts";
+import { positionOf, recordLastAt } from "./memory-store.ts";
 
 interface OrderView {
   order_id: string;
@@ -98,6 +98,46 @@ test("GET /v1/orders lists newest first, filters, and pages by cursor", async ()
   expect(rest.cursor).toBeUndefined();
 });
 
+test("GET /v1/orders takes a time range: its first moment is in it, its last is not, in any offset", async () => {
+  const harness = await createHarness();
+  for (const id of ["1", "2", "3"]) {
+    await harness.post({ ...order, order_id: id });
+    recordLastAt(harness.store.logs, Date.parse(`2026-03-0${id}T00:00:00Z`) * 1_000);
+  }
+  const ids = async (query: string) =>
+    (await read<{ orders: OrderView[] }>(harness, `/v1/orders?${query}`)).orders.map((each) => each.order_id);
+  expect(await ids("recorded_from=2026-03-02T00:00:00Z")).toEqual(["3", "2"]);
+  expect(await ids("recorded_to=2026-03-02t00:00:00z")).toEqual(["1"]);
+  expect(await ids("recorded_from=2026-03-01T00:00:00.000001Z&recorded_to=2026-03-03T00:00:00.0000001Z")).toEqual([
+    "3",
+    "2",
+  ]);
+  expect(await ids("recorded_from=2026-03-02T02:00:00%2B02:00&recorded_to=2026-03-02T19:00:00-05:00")).toEqual(["2"]);
+  expect(await read<object>(harness, "/v1/orders/2")).toMatchObject({ recorded_at: "2026-03-02T00:00:00.000000Z" });
+});
+
+test("GET /v1/order-counts counts what the list lists, by status; an order may be called as it likes", async () => {
+  const harness = await createHarness();
+  for (const [id, customer_id] of [
+    ["count", "a"],
+    ["2", "b"],
+    ["3", "a"],
+  ]) {
+    await harness.post({ ...order, order_id: id, customer_id });
+  }
+  await append(harness, "3", "order.payment-debited");
+  type Counted = { orders: number; counts: Record<string, number>; exact: boolean };
+  const counted = (query: string) => read<Counted>(harness, `/v1/order-counts${query}`);
+  expect(await counted("")).toMatchObject({ orders: 3, counts: { received: 2, paid: 1, shipped: 0 }, exact: true });
+  expect(await counted("?customer_id=a&status=paid")).toEqual({ orders: 1, counts: { paid: 1 }, exact: true });
+  expect(await counted("?recorded_to=2020-01-01T00:00:00Z")).toMatchObject({ orders: 0 });
+  expect(await problemIn(await harness.call("/v1/order-counts?limit=1"))).toMatchObject({ status: 400 });
+  expect(await read<OrderView>(harness, "/v1/orders/count")).toMatchObject({ order_id: "count" });
+  harness.queries.lag = 1;
+  const { position } = (await (await harness.post(order)).json()) as { position: string };
+  expect((await harness.call(`/v1/order-counts?min_position=${position}`)).status).toBe(503);
+});
+
 test("GET /v1/orders/{id}/events answers the history, JSON as JSON and other bytes as base64", async () => {
   const harness = await createHarness();
   await harness.post({ ...order, order_id: "E1" });
@@ -185,6 +225,12 @@ test.each([
   ["/v1/orders?cursor=nonsense", "/cursor", "cursor"],
   ["/v1/orders?min_position=nonsense", "/min_position", "position"],
   [`/v1/orders?${"min_position=x&".repeat(65)}`, "/min_position", "length"],
+  ["/v1/orders?recorded_from=2026-03-01", "/recorded_from", "time"],
+  ["/v1/orders?recorded_from=2026-02-29T00:00:00Z", "/recorded_from", "time"],
+  ["/v1/orders?recorded_to=2026-03-01T24:00:00Z", "/recorded_to", "time"],
+  ["/v1/orders?recorded_to=2026-03-01T00:00:00+02:00", "/recorded_to", "time"],
+  ["/v1/orders?recorded_to=1772323200", "/recorded_to", "time"],
+  ["/v1/orders?recorded_from=2026-03-01T00:00:00Z&recorded_to=2026-03-01T00:00:00Z", "/recorded_to", "empty-range"],
   ["/v1/orders/1/events?from=-1", "/from", "range"],
 ])("%s is refused with 400 and the parameter's name", async (path, pointer, rule) => {
   const { call } = await createHarness();
@@ -200,6 +246,17 @@ test("a database that is away is 503; nothing of the driver's text leaves", asyn
   const text = await response.clone().text();
   expect(await problemIn(response)).toMatchObject({ type: "/problems/unavailable", status: 503 });
   expect(text).not.toMatch(/10\.0\.0\.9|ECONN|meridian/);
+});
+
+test("a query that takes longer than it may is 504, with what to do instead", async () => {
+  const harness = await createHarness();
+  harness.queries.failWith = new ProjectionError("timeout", "canceling statement due to statement timeout");
+  for (const path of ["/v1/orders", "/v1/orders/1", "/v1/order-counts"]) {
+    const response = await harness.call(path);
+    expect(response.headers.get("retry-after")).toBe("2");
+    const next = expect.stringContaining("time range");
+    expect(await problemIn(response)).toMatchObject({ type: "/problems/query-timeout", status: 504, next });
+  }
 });
 
 test("an order and an event whose JSON nests too deep to be written again are answered all the same", async () => {

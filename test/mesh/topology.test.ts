@@ -92,6 +92,26 @@ const wrong: [string, (text: string) => string, RegExp][] = [
     /storage_max .* less than/,
   ],
   ["a size without a unit", (t) => t.replace('# disk_max = "2 GiB"', 'disk_max = "2 gigs"'), /disk_max must be a size/],
+  [
+    "an amount without quotes",
+    (t) => t.replace("# [tenant.review]", "[tenant.review]\namount_above = { GBP = 10000 }"),
+    /review\.amount_above must be a table of amounts in quotes by currency.*10000/,
+  ],
+  [
+    "a rule of review that nobody knows",
+    (t) => t.replace("# [tenant.review]", "[tenant.review]\namount = 5"),
+    /review\.amount is not a setting; there are amount_above, failed_orders/,
+  ],
+  [
+    "a product code of 65 characters",
+    (t) => t.replace("# [tenant.review]", `[tenant.review]\nrefused_codes = ["${"x".repeat(65)}"]`),
+    /review\.refused_codes must be a list of product codes/,
+  ],
+  [
+    "a number of failed orders below none",
+    (t) => t.replace("# [tenant.review]", "[tenant.review]\nfailed_orders = -1"),
+    /review\.failed_orders must be a whole number from 0/,
+  ],
   ["a log called append", (t) => t.replace('name = "orders"', 'name = "append"'), /cannot be called append/],
   ["no hub", (t) => t.replaceAll("[[hub]]", "[[hubs]]"), /hub must be at least 1/],
 ];

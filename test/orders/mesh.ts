@@ -5,16 +5,18 @@ import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type LeaseOptions, type Leases, openLeases } from "../../mesh/lease.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { serve } from "../../mesh/requests.ts";
+import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
 import type { OrderWorker } from "../../orders/life.ts";
 import { absentOrder, evolve } from "../../orders/order.ts";
 import { decodeOrderEvent } from "../../orders/order-events.ts";
 import { decideParking, type ParkingCommand } from "../../orders/parking.ts";
+import { noHistory, type ReviewRule, reviewRules } from "../../orders/review.ts";
 import { type LedgerLine, readLedger } from "../../orders/workers/ledger.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { openProvider } from "../../orders/workers/provider.ts";
 import type { FaultPlan } from "../../orders/workers/provider-faults.ts";
-import { startReviewWorker } from "../../orders/workers/review.ts";
+import { type ReviewOptions, startReviewWorker } from "../../orders/workers/review.ts";
 import { startSagaWorker } from "../../orders/workers/saga.ts";
 import type { WorkerOptions } from "../../orders/workers/workbench.ts";
 import type { Worker } from "../../orders/workers/worker.ts";
@@ -59,6 +61,10 @@ export interface WorkOptions {
   readonly apart?: string;
   readonly ackWaitMs?: number;
   readonly paymentTimeoutMs?: number;
+  /** Of the review worker. Default: those of a tenant that sets none. */
+  readonly rules?: readonly ReviewRule[];
+  /** Default: nobody has one. */
+  readonly history?: ReviewOptions["history"];
 }
 
 /** All that a worker has to do with. */
@@ -104,6 +110,8 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
       wrap,
       ports,
       paymentTimeoutMs,
+      rules = reviewRules(reviewDefaults),
+      history = async () => noHistory,
       doubting = (leases) => leases,
       logger = silent,
       apart = "",
@@ -120,7 +128,7 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
     stack.defer(connection.close);
     const own = { connection, store: wrap?.(store, kill) ?? store };
     const outside = ports?.(own, kill) ?? own;
-    const options: WorkerOptions = {
+    const options: ReviewOptions = {
       ...outside,
       leases: doubting(await openLeases(outside.connection, bucket + apart, shortLeases)),
       log: region.log.name,
@@ -132,6 +140,8 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
       signal: stop.signal,
       ackWaitMs,
       paymentTimeoutMs,
+      rules,
+      history,
     };
     const worker = stack.use(starters[kind](options));
     const opened = stack.move();

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
+import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { decodeOrderEvent, type OrderFacts } from "../../orders/order-events.ts";
-import { review } from "../../orders/review.ts";
+import { type CustomerHistory, needsHistory, type ReviewSettings, review, reviewRules } from "../../orders/review.ts";
 import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { dirtyOrders, realOrders } from "./data.ts";
 
@@ -11,8 +12,9 @@ const facts = (changes: Partial<OrderFacts>): OrderFacts => ({
   productCodes: ["85123A", "POST"],
   ...changes,
 });
+const rules = reviewRules(reviewDefaults);
 const reason = (changes: Partial<OrderFacts>) => {
-  const verdict = review(facts(changes));
+  const verdict = review(facts(changes), rules);
   return verdict.kind === "approve" ? undefined : `${verdict.kind}: ${verdict.reason}`;
 };
 
@@ -48,10 +50,10 @@ test("of the real orders, review refuses a few and asks about a few, and the pro
     id: (JSON.parse(line) as { order_id: string }).order_id,
     facts: factsOf(line),
   }));
-  const refused = orders.filter((order) => review(order.facts).kind === "refuse");
+  const refused = orders.filter((order) => review(order.facts, rules).kind === "refuse");
   expect(refused.length).toBeGreaterThan(0);
   expect(refused.length).toBeLessThan(100);
-  const asked = orders.filter((order) => review(order.facts).kind === "ask");
+  const asked = orders.filter((order) => review(order.facts, rules).kind === "ask");
   expect(asked.length).toBeGreaterThan(20);
   expect(asked.length).toBeLessThan(100);
   const declined = orders.filter((order) => declines(faultless, order.id)).map((order) => order.id);
@@ -69,7 +71,71 @@ test("of the real orders, review refuses a few and asks about a few, and the pro
 
 test("the enormous order of the dirty file is refused in review, as its shop did", () => {
   const enormous = dirtyOrders().find(({ why }) => why.includes("extreme_quantity"))!;
-  expect(review(factsOf(enormous.text))).toEqual({ kind: "refuse", reason: "quantity-limit" });
+  const verdict = review(factsOf(enormous.text), rules);
+  expect(verdict).toMatchObject({ kind: "refuse", reason: "quantity-limit", detail: "a line of 80995 is above 10000" });
+});
+
+const own = (changes: Partial<ReviewSettings>) => reviewRules({ ...reviewDefaults, ...changes });
+
+test("a tenant's own limits stand in the place of the others, and 0, [] and {} switch a rule off", () => {
+  const strict = own({ quantityAbove: 5, amountAbove: { EUR: "10.00" }, refusedCodes: ["POST"] });
+  expect(review(facts({}), strict)).toMatchObject({ reason: "quantity-limit" });
+  expect(review(facts({ quantityMax: 5 }), strict)).toMatchObject({
+    reason: "not-a-sale",
+    detail: "POST is no product",
+  });
+  const [large, codes] = [facts({ quantityMax: 1, amount: "20000.00" }), { productCodes: ["X"] }];
+  expect(review({ ...large, ...codes }, strict)).toEqual({ kind: "approve" });
+  expect(review({ ...large, ...codes, currency: "EUR" }, strict)).toEqual({
+    ...{ kind: "ask", reason: "amount-limit", detail: "20000.00 EUR is above 10.00" },
+  });
+  const none = own({ quantityAbove: 0, amountAbove: {}, refusedCodes: [] });
+  const anything = { quantityMax: 90_000, amount: "999999.00", productCodes: ["AMAZONFEE"] };
+  expect(review(facts(anything), none)).toEqual({ kind: "approve" });
+});
+
+test("a large order is asked about while no order of its customer was approved, and the verdict says what was seen", () => {
+  const careful = own({ firstOrderAbove: { GBP: "50.00" } });
+  const verdict = (history: Partial<CustomerHistory>, changes: Partial<OrderFacts> = {}) =>
+    review(facts(changes), careful, { approved: 0, failed: 0, ...history });
+  const detail = "100.00 GBP is above 50.00, and no order of the customer was approved before";
+  expect(verdict({})).toEqual({ kind: "ask", reason: "first-order-limit", detail });
+  expect(verdict({ failed: 3 })).toMatchObject({ kind: "ask" });
+  expect(verdict({ approved: 1, failed: 2 })).toEqual({
+    ...{ kind: "approve", detail: "of the customer's other orders 1 were approved and 2 failed" },
+  });
+  expect(verdict({}, { amount: "50.00" }).kind).toBe("approve");
+  expect(verdict({}, { currency: "EUR" }).kind).toBe("approve");
+});
+
+test("orders that failed before are asked about, from the number on that is set", () => {
+  const careful = own({ failedOrders: 2 });
+  expect(review(facts({}), careful, { approved: 9, failed: 1 }).kind).toBe("approve");
+  expect(review(facts({}), careful, { approved: 9, failed: 2 })).toEqual({
+    ...{ kind: "ask", reason: "failed-orders", detail: "2 orders of the customer failed before" },
+  });
+  expect(review(facts({ productCodes: ["CRUK"] }), careful, { approved: 0, failed: 9 }).kind).toBe("refuse");
+});
+
+test("a customer's history is only asked for where a rule that comes to be asked depends on it", () => {
+  const careful = own({ firstOrderAbove: { GBP: "50.00" } });
+  expect(needsHistory(facts({}), rules)).toBe(false);
+  expect(needsHistory(facts({}), careful)).toBe(true);
+  expect(needsHistory(facts({ amount: "50.00" }), careful)).toBe(false);
+  expect(needsHistory(facts({}), own({ failedOrders: 1 }))).toBe(true);
+  for (const decided of [{ amount: "10000.01" }, { quantityMax: 10_001 }, { productCodes: ["B"] }]) {
+    expect(needsHistory(facts(decided), own({ firstOrderAbove: { GBP: "50.00" }, failedOrders: 1 }))).toBe(false);
+  }
+});
+
+test("an amount that is none of its currency makes no rule", () => {
+  for (const [currency, amount] of [
+    ["GBP", "10"],
+    ["JPY", "10.00"],
+    ["XAU", "10.00"],
+  ] as const) {
+    expect(() => own({ firstOrderAbove: { [currency]: amount } })).toThrow(currency);
+  }
 });
 
 test("what is no order has no facts", () => {

@@ -3,6 +3,8 @@ import { aborted } from "../../mesh/aborting.ts";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import { silent } from "../../mesh/logger.ts";
+import { reviewDefaults } from "../../mesh/review-settings.ts";
+import { noHistory, reviewRules } from "../../orders/review.ts";
 import { startPaymentWorker } from "../../orders/workers/payment.ts";
 import { startReviewWorker } from "../../orders/workers/review.ts";
 import { startSagaWorker } from "../../orders/workers/saga.ts";
@@ -21,6 +23,7 @@ const connection: Connection = stack.use(
 const options = {
   ...{ connection, store, leases: await openLeases(connection, bucket, leaseDefaults) },
   ...{ log: region.log.name, shards: region.log.shards, tenant: "acme", region: "us-east", currency: "GBP" },
+  ...{ rules: reviewRules(reviewDefaults), history: async () => noHistory },
   ...{ logger: silent, signal: new AbortController().signal },
 };
 for (const start of [startPaymentWorker, startReviewWorker, startSagaWorker]) stack.use(start(options));

@@ -1,7 +1,9 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
+import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import { orderWorkers as all } from "../../orders/life.ts";
+import { noHistory, reviewRules } from "../../orders/review.ts";
 import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
@@ -153,6 +155,37 @@ test("an amount above the limit waits for a person, with its money", async () =>
   await shop.order(solvent[0]!, { items: [item], amount: "30000.00" });
   await reaches(shop, solvent[0]!, ["created", "payment-debited", "review-requested"]);
   await expectLedger(shop, { charges: 1, refunds: 0 });
+});
+
+test("a customer's history that cannot be read is asked for again; a verdict stands, whatever the next worker would see", async () => {
+  await using shop = await openWorkshop();
+  await using _provider = await shop.provider();
+  await using _payment = await shop.worker("payment");
+  const [id, rules] = [solvent[0]!, reviewRules({ ...reviewDefaults, firstOrderAbove: { GBP: "1.00" } })];
+  let asked = 0;
+  const away = async () => {
+    asked++;
+    if (asked <= 3) throw new StoreError("unavailable", "no database");
+    return { approved: 1, failed: 0 };
+  };
+  // Its process dies before the acknowledgement.
+  const wrap: WorkOptions["wrap"] = (store, kill) => ({
+    ...store,
+    async append(...given) {
+      const appended = await store.append(...given);
+      await kill();
+      return appended;
+    },
+  });
+  await using first = await shop.worker("review", { rules, wrap, history: away });
+  await shop.order(id);
+  await reaches(shop, id, approved);
+  expect([asked, first.worker.counts().retried]).toEqual([4, 3]);
+  await using second = await shop.worker("review", { rules, history: async () => noHistory });
+  await eventually("it is delivered again", () => second.worker.counts().done > 0);
+  const [, , decided, ...more] = await shop.events(id);
+  const detail = "of the customer's other orders 1 were approved and 0 failed";
+  expect([decided, more]).toEqual([{ type: "order.approved", data: { order_id: id, detail } }, []]);
 });
 
 test("without a provider no order ends; when it comes, all do", async () => {

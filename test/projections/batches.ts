@@ -141,6 +141,17 @@ export function happened(id: string, type: string): PartialEvent {
   return { stream: `order-${id}`, type, data: Buffer.from(JSON.stringify({ order_id: id })) };
 }
 
+/** A rule puts the order before a person. */
+export function reviewAsked(id: string, detail: string): PartialEvent {
+  const data = { order_id: id, reason: "amount-limit", detail };
+  return { stream: `order-${id}`, type: "order.review-requested", data: Buffer.from(JSON.stringify(data)) };
+}
+
+/** Nothing has happened to it in that status for as long as its deadline. */
+export function overdue(id: string, status: string): PartialEvent {
+  return { ...happened(id, "order.overdue"), data: Buffer.from(JSON.stringify({ order_id: id, status })) };
+}
+
 /** A worker's step that is parked, or what a person decides of it. */
 export function stepped(id: string, type: string, worker: string, reason = "no answer"): PartialEvent {
   const errors = [`OrderError: ${reason}`, 'the cause, "quoted"'];

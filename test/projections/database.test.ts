@@ -4,6 +4,7 @@ import { openConnection } from "../../projections/connection.ts";
 import { CopyRows } from "../../projections/copy-rows.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
+import { snapshotStatements } from "../../projections/snapshot.ts";
 import { createMemoryLog } from "./batches.ts";
 import { archiveFaults, caughtUp, run, until } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -37,6 +38,14 @@ test("a statement that the server refuses fails with its SQLSTATE, and the conne
   const [before] = await db.query("select pg_backend_pid() as pid");
   const error = await failure(db.query("select 1 / 0"));
   expect([error.code, error.details.sqlState]).toEqual(["statement", "22012"]);
+  expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
+});
+
+test("a statement that fails behind its first rows leaves nothing before those of the next one", async () => {
+  await using db = openDatabase({ url, logger: silent, connections: { queries: 1 } });
+  const [before] = await db.query("select pg_backend_pid() as pid");
+  const error = await failure(db.query("select 1 / (3 - i) as one from generate_series(1, 5) as i"));
+  expect(error.details.sqlState).toBe("22012");
   expect(await db.query("select pg_backend_pid() as pid")).toEqual([before!]);
 });
 
@@ -87,6 +96,16 @@ test("what meets 40001 every time is given up with its own code", async () => {
   const always = "do $$ begin raise exception 'again' using errcode = '40001'; end $$";
   const error = await failure(db.write(always));
   expect([error.code, error.details.sqlState]).toEqual(["serialization", "40001"]);
+});
+
+test("a snapshot may be of the past on CockroachDB alone, and there only for who does not want the present", async () => {
+  expect(snapshotStatements(false, { past: true })).toEqual([expect.stringContaining("follower_read_timestamp()")]);
+  expect(snapshotStatements(false, {})).toEqual([expect.stringContaining("repeatable read")]);
+  expect(snapshotStatements(true, { past: true })).toEqual(snapshotStatements(true, {}));
+  await using db = openDatabase({ url, logger: silent });
+  await using snapshot = await db.snapshot({ past: true });
+  expect(await snapshot.query("show transaction_isolation")).toEqual([{ transaction_isolation: "repeatable read" }]);
+  expect((await failure(snapshot.query("create table written (one int4)"))).message).toContain("read-only");
 });
 
 test("a caller that gives up while it waits for a connection takes none with it", async () => {

@@ -49,7 +49,28 @@ export function expectedRows(log: MemoryLog): Record<string, string[]> {
     customers: lines(customers),
     daily_revenue: lines(days),
     parked: parkedSteps(log),
+    in_review: waitingReviews(log, orders),
   };
+}
+
+/** Of every order that is in review: why, what of, and how late it is, by the last event that asked. */
+function waitingReviews(log: MemoryLog, orders: ReadonlyMap<string, Known>): string[] {
+  const asked = new Map<string, unknown[]>();
+  for (const { batch } of log.batches) {
+    for (const { stream, type, data: bytes, revision, recordedUs } of batch.events) {
+      const id = stream.slice("order-".length);
+      const data = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
+      if (type === "order.review-requested") asked.set(id, [data.reason, data.detail, recordedUs, 0, revision]);
+      else if (type === "order.overdue" && data.status === "in-review" && asked.has(id)) {
+        const [reason, detail, since, escalated] = asked.get(id)!;
+        asked.set(id, [reason, detail, since, escalated || recordedUs, revision]);
+      }
+    }
+  }
+  const waiting = [...orders].filter(([, { state }]) => state.status === "in-review");
+  return waiting
+    .map(([id, { data }]) => [id, data.customer_id, data.currency, pennies(data.amount), ...asked.get(id)!].join("/"))
+    .sort();
 }
 
 /** One that waits of each worker of each order: the last that was parked, unless somebody decided after it. */
@@ -78,14 +99,25 @@ const views: Readonly<Record<string, (row: Row) => readonly unknown[]>> = {
     ...[row.order_id, row.worker, row.event, row.type, row.reason, row.errors, row.attempts, row.deliveries],
     ...[row.traceparent, row.revision],
   ],
+  in_review: (row) => [
+    ...[row.order_id, row.customer_id, row.currency, pennies(row.amount), row.reason, row.detail],
+    ...[row.since_us, row.escalated_us ?? 0, row.revision],
+  ],
+};
+
+/** Columns that the driver makes a Date of, as texts and numbers. */
+const more: Readonly<Record<string, string>> = {
+  daily_revenue: ", v.day::text as day",
+  in_review: `, (extract(epoch from v.since) * 1000000)::int8 as since_us,
+    (extract(epoch from v.escalated_at) * 1000000)::int8 as escalated_us`,
 };
 
 /** What a tenant's people see in the views of the read models. */
 export async function shownRows(db: Database, tenant: string): Promise<Record<string, string[]>> {
   const shown: Record<string, string[]> = {};
   for (const [view, line] of Object.entries(views)) {
-    const own = ["customers", "daily_revenue", "parked"].includes(view);
-    const day = view === "daily_revenue" ? "v.*, v.day::text as day" : "v.*";
+    const own = ["customers", "daily_revenue", "parked", "in_review"].includes(view);
+    const day = `v.*${more[view] ?? ""}`;
     const rows = await db.query(
       own
         ? `select ${day} from ${view} v where v.tenant = $1`

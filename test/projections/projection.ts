@@ -1,5 +1,6 @@
 import { type Logger, silent } from "../../mesh/logger.ts";
 import { type Database, openDatabase, type Row } from "../../projections/database.ts";
+import { ProjectionError } from "../../projections/error.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import { type Projector, startProjector } from "../../projections/project.ts";
 import type { ReadModel } from "../../projections/read-model.ts";
@@ -54,6 +55,14 @@ export async function projectAll(db: Database, log: MemoryLog, projection: strin
   await using running = run(db, log, projection);
   await caughtUp(running, log);
   return running.projector;
+}
+
+export async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return error instanceof ProjectionError ? error.code : `no ProjectionError: ${error}`;
 }
 
 export async function until(holds: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {

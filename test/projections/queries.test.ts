@@ -1,13 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
+import { openConnection } from "../../projections/connection.ts";
+import { formatCursor } from "../../projections/cursor.ts";
+import { readHistory } from "../../projections/customer-history.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { ProjectionError } from "../../projections/error.ts";
 import { limits } from "../../projections/limits.ts";
-import { createOrderQueries, type OrderFilter } from "../../projections/queries.ts";
+import { createLogNumbers } from "../../projections/logs.ts";
+import { createOrderQueries } from "../../projections/queries.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { parsePosition } from "../../store/position.ts";
-import { created, createMemoryLog, happened, startUs, stepped } from "./batches.ts";
-import { caughtUp, projectAll, run } from "./projection.ts";
+import { created, createMemoryLog, happened, overdue, reviewAsked, startUs, stepped } from "./batches.ts";
+import { caughtUp, codeOf, projectAll, run } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
 
 let postgres: TestPostgres;
@@ -23,68 +27,38 @@ afterAll(async () => {
   await postgres[Symbol.asyncDispose]();
 });
 
-async function pages(tenant: string, filter: Omit<OrderFilter, "cursor">): Promise<string[]> {
-  const queries = createOrderQueries(db, tenant);
-  const seen: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await queries.list({ ...filter, cursor });
-    expect(page.orders.length).toBeLessThanOrEqual(filter.limit);
-    seen.push(...page.orders.map((order) => `${order.home}/${order.order_id}`));
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return seen;
-}
-
-/** 60 orders in two homes; ids and times meet on purpose. */
-async function fill(tenant: string): Promise<string[]> {
-  const all: { place: string; us: number; id: string; log: number }[] = [];
-  for (const [number, home] of ["eu-west", "us-east"].entries()) {
-    const log = createMemoryLog({ tenant, home });
-    for (let at = 0; at < 30; at += 1) {
-      const id = `${(at * 7) % 30}`.padStart(2, "0");
-      const us = startUs + Math.floor(at / 4);
-      log.add(at % 4, [{ ...created({ id, customer: `c${at % 3}` }), recordedUs: us }]);
-      if (at % 2 === 0) log.add(at % 4, [happened(id, "order.payment-debited")]);
-      all.push({ place: `${home}/${id}`, us, id, log: number });
-    }
-    await projectAll(db, log, "orders");
-  }
-  all.sort((a, b) => b.us - a.us || (a.id < b.id ? 1 : a.id > b.id ? -1 : b.log - a.log));
-  return all.map(({ place }) => place);
-}
-
-test("pages follow each other newest first without a gap or a double, whatever the filter and the page's size", async () => {
-  const all = await fill("paging");
-  expect(all).toHaveLength(60);
-  for (const limit of [1, 7, 60, 500]) expect(await pages("paging", { limit })).toEqual(all);
-  const queries = createOrderQueries(db, "paging");
-  const rows = (await queries.list({ limit: 100 })).orders;
-  for (const filter of [
-    { customer_id: "c1" },
-    { status: "paid" },
-    { customer_id: "c2", status: "received" },
-    { region: "eu-west" },
-  ]) {
-    const { region: home, ...columns } = filter as Partial<OrderFilter>;
-    const wanted: [string, unknown][] = Object.entries({ ...columns, ...(home === undefined ? {} : { home }) });
-    const fitting = rows.filter((row) => wanted.every(([name, value]) => Object(row)[name] === value));
-    expect(fitting.length).toBeGreaterThan(5);
-    expect(await pages("paging", { limit: 4, ...filter })).toEqual(fitting.map((row) => `${row.home}/${row.order_id}`));
-  }
-});
-
-test("a page does not move when newer orders come in between", async () => {
-  const log = createMemoryLog({ tenant: "moving" });
-  for (let at = 0; at < 10; at += 1) log.add(0, [created({ id: `a${at}` })]);
+test("every query is given up by the server when it takes too long, and the next one is answered", async () => {
+  const log = createMemoryLog({ tenant: "locked" });
+  log.add(0, [created({ id: "1" })]);
   await projectAll(db, log, "orders");
-  const queries = createOrderQueries(db, "moving");
-  const first = await queries.list({ limit: 5 });
-  for (let at = 0; at < 10; at += 1) log.add(0, [created({ id: `b${at}` })]);
-  await projectAll(db, log, "orders");
-  const second = await queries.list({ limit: 5, cursor: first.cursor! });
-  expect(second.orders.map((order) => order.order_id)).toEqual(["a4", "a3", "a2", "a1", "a0"]);
-  expect(second.cursor).toBeUndefined();
+  for (const model of ["parked", "in_review"]) await projectAll(db, log, model);
+  await using hurried = openDatabase({ url, logger: silent, queryMs: 100 });
+  const queries = createOrderQueries(hurried, "locked");
+  const signal = new AbortController().signal;
+  const position = { log: log.key.identity, shard: 0, sequence: 99, index: 0 };
+  const asked: [string, () => Promise<unknown>][] = [
+    ["order", () => queries.order("1")],
+    ["list", () => queries.list({ limit: 1 })],
+    ["list by status", () => queries.list({ limit: 1, status: "received" })],
+    ["count", () => queries.count({})],
+    ["count of a customer", () => queries.count({ customer_id: "17850" })],
+    ["export", () => queries.export({}, { fresh: true, signal }).next()],
+    ["parked", () => queries.parked({ limit: 1 })],
+    ["reviews", () => queries.reviews({ limit: 1 })],
+    ["reached", () => queries.reached([position], { timeoutMs: 5_000 })],
+  ];
+  const rival = openConnection({ url, application: "rival", statementMs: 30_000 });
+  await rival.run("begin", []);
+  for (const table of ["order_facts", "order_states", "parked_steps", "order_reviews", "checkpoints"]) {
+    await rival.run(`lock table ${table} in access exclusive mode`, []);
+  }
+  const startedMs = performance.now();
+  for (const [name, ask] of asked) expect([name, await codeOf(ask())]).toEqual([name, "timeout"]);
+  expect(performance.now() - startedMs).toBeLessThan(asked.length * 1_000);
+  await rival.run("rollback", []);
+  rival.discard();
+  for (const [name, ask] of asked.slice(0, -1)) expect([name, await ask()]).toBeArray();
+  expect(await codeOf(queries.reached([position], { timeoutMs: 50 }))).toBe("behind");
 });
 
 test("one tenant sees nothing of another's orders, by id, by list or by position", async () => {
@@ -96,22 +70,6 @@ test("one tenant sees nothing of another's orders, by id, by list or by position
   expect((await stranger.list({ limit: 100 })).orders).toEqual([]);
   const position = parsePosition((await createOrderQueries(db, "owner").order("mine"))[0]!.position);
   expect(await codeOf(stranger.reached([position], { timeoutMs: 10 }))).toBe("not-replicated");
-});
-
-test("an id that stands in two homes is answered with both, or with the one asked for", async () => {
-  const queries = createOrderQueries(db, "paging");
-  expect((await queries.order("07")).map((order) => order.home)).toEqual(["eu-west", "us-east"]);
-  expect((await queries.order("07", { home: "us-east" })).map((order) => order.home)).toEqual(["us-east"]);
-  expect(await queries.order("07", { home: "ap-south" })).toEqual([]);
-  expect(await queries.order("no'such\"order")).toEqual([]);
-});
-
-test("a cursor that was not given out is refused", async () => {
-  const queries = createOrderQueries(db, "paging");
-  const { cursor } = await queries.list({ limit: 1 });
-  for (const text of ["", "x", "AAAA", `${cursor}!`, cursor!.slice(0, 10), "_".repeat(40)]) {
-    expect(await codeOf(queries.list({ limit: 1, cursor: text }))).toBe("cursor");
-  }
 });
 
 test("reached() waits for the orders shown, and says how far they are when it takes too long", async () => {
@@ -215,13 +173,96 @@ test("two databases that follow the same logs come to the same summary, exact to
   await other.close();
 });
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  return error instanceof ProjectionError ? error.code : `no ProjectionError: ${error}`;
-}
+test("a customer's history counts what was approved and what failed, in all homes, as of the order or later", async () => {
+  const tenant = "history";
+  const log = createMemoryLog({ tenant });
+  const { home, log: name, generation } = log.key;
+  const ask = (orderId: string, customerId = "c1", of = tenant) =>
+    readHistory(db, { tenant: of, home, log: name, generation, customerId, orderId }, {});
+  const lives: Readonly<Record<string, readonly string[]>> = {
+    now: ["payment-debited"],
+    approved: ["payment-debited", "approved"],
+    delivered: ["payment-debited", "approved", "shipped", "delivered"],
+    declined: ["payment-declined", "rejected"],
+    refunding: ["payment-debited", "cancel-requested"],
+  };
+  for (const [at, [id, types]] of Object.entries(lives).entries()) {
+    log.add(at % 4, [created({ id, customer: "c1" }), ...types.map((type) => happened(id, `order.${type}`))]);
+  }
+  expect(await codeOf(ask("now"))).toBe("behind");
+  for (const model of ["archive", "customers"]) await projectAll(db, log, model);
+  expect(await ask("now")).toEqual({ approved: 2, failed: 2 });
+  expect(await ask("now", "c2")).toEqual({ approved: 0, failed: 0 });
+  const there = createMemoryLog({ tenant, home: "eu-west" });
+  there.add(0, [
+    created({ id: "far", customer: "c1" }),
+    ...lives.approved!.map((type) => happened("far", `order.${type}`)),
+  ]);
+  await projectAll(db, there, "customers");
+  expect(await ask("now")).toEqual({ approved: 3, failed: 2 });
+  // What was recorded before an order, in another shard, is archived and not yet among the customers'.
+  log.add(2, [{ ...created({ id: "later", customer: "c1" }), recordedUs: startUs + 60_000 }]);
+  for (const model of ["archive", "customers"]) await projectAll(db, log, model);
+  expect(await ask("later")).toEqual({ approved: 3, failed: 2 });
+  const back = "update checkpoints set sequence = 0 where log = $1::int4 and name like 'customers/%' and shard = 1";
+  await db.write(back, [await createLogNumbers(db).register(log.key)]);
+  expect(await codeOf(ask("later"))).toBe("behind");
+  expect(await ask("now")).toEqual({ approved: 3, failed: 2 });
+  expect(await codeOf(ask("unknown"))).toBe("behind");
+  expect(await codeOf(ask("now", "c1", "stranger"))).toBe("behind");
+});
+
+test("orders in review are paged oldest first, by home, with what asked and how late they are; what is decided is not among them", async () => {
+  const at = (second: number) => ({ recordedUs: startUs + second * 1_000_000 });
+  const expected: string[] = [];
+  for (const home of ["eu-west", "us-east"]) {
+    const log = createMemoryLog({ tenant: "reviewing", home });
+    for (let order = 0; order < 10; order += 1) {
+      const id = `${order}`;
+      log.add(order % 4, [created({ id, customer: `c${order}`, amount: "20000.00" })]);
+      log.add(order % 4, [happened(id, "order.payment-debited")]);
+      // Times meet on purpose, and the later orders have waited for longer.
+      log.add(order % 4, [
+        { ...reviewAsked(id, "20000.00 GBP is above 10000.00"), ...at(Math.floor((9 - order) / 2)) },
+      ]);
+    }
+    // Nobody asked before it was paid, whatever a stranger says.
+    log.add(2, [created({ id: "10" }), { ...reviewAsked("10", "no"), ...at(0) }]);
+    // In three writes: what is known of a review outlives what comes later.
+    for (const later of [60, 120, 180]) {
+      for (const model of ["orders", "in_review"]) await projectAll(db, log, model);
+      if (later < 180) log.add(0, [{ ...overdue("4", "in-review"), ...at(later) }]);
+      if (later === 120) log.add(0, [happened("0", "order.approved")]);
+    }
+    for (const order of [1, 2, 3, 4, 5, 6, 7, 8, 9]) expected.push(`${home}/${order}`);
+  }
+  const queries = createOrderQueries(db, "reviewing");
+  const all = async (filter: Omit<Parameters<typeof queries.reviews>[0], "cursor">) => {
+    const seen: string[] = [];
+    const order: string[] = [];
+    for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+      const page = await queries.reviews({ ...filter, cursor });
+      expect(page.reviews.length).toBeLessThanOrEqual(filter.limit);
+      seen.push(...page.reviews.map(({ home, order_id }) => `${home}/${order_id}`));
+      order.push(...page.reviews.map(({ since }) => since));
+      cursor = page.cursor;
+    }
+    expect(order).toEqual(order.toSorted());
+    return seen;
+  };
+  const whole = await all({ limit: 100 });
+  expect(whole.toSorted()).toEqual(expected.toSorted());
+  for (const limit of [1, 3, 7]) expect(await all({ limit })).toEqual(whole);
+  expect(await all({ limit: 2, region: "eu-west" })).toEqual(whole.filter((place) => place.startsWith("eu-west/")));
+  const { reviews } = await queries.reviews({ limit: 100, region: "us-east" });
+  expect(reviews.find(({ order_id }) => order_id === "4")).toEqual({
+    ...{ order_id: "4", home: "us-east", customer_id: "c4", amount: "20000.00", currency: "GBP", revision: 4 },
+    ...{ reason: "amount-limit", detail: "20000.00 GBP is above 10000.00" },
+    ...{ since: "2025-11-21T15:46:42.000000Z", escalated_at: "2025-11-21T15:47:40.000000Z" },
+  });
+  expect(reviews.filter((review) => "escalated_at" in review)).toHaveLength(1);
+  expect(await codeOf(queries.reviews({ limit: 1, cursor: "x" }))).toBe("cursor");
+});
 
 test("parked steps are paged newest first, by worker and by home; what is decided is not among them", async () => {
   const at = (day: number) => ({ recordedUs: startUs + day * 86_400_000_000 });
@@ -266,6 +307,6 @@ test("parked steps are paged newest first, by worker and by home; what is decide
     ...{ errors: ["OrderError: no answer", 'the cause, "quoted"'], parked_at: "2025-11-23T15:46:40.000000Z" },
   });
   expect(await codeOf(queries.parked({ limit: 1, cursor: "AAAAAAAAAAAAAAAAAAAAAAAA" }))).toBe("cursor");
-  const orders = (await createOrderQueries(db, "paging").list({ limit: 1 })).cursor!;
+  const orders = formatCursor({ recordedUs: startUs, orderId: "1", log: 1 });
   expect(await codeOf(queries.parked({ limit: 1, cursor: orders }))).toBe("cursor");
 });

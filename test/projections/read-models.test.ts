@@ -6,7 +6,16 @@ import { type Database, openDatabase } from "../../projections/database.ts";
 import { createLogNumbers, openCheckpoints } from "../../projections/logs.ts";
 import { createModelWriter } from "../../projections/model-writer.ts";
 import { readModels } from "../../projections/models/read-models.ts";
-import { created, createMemoryLog, happened, type MemoryLog, type PartialEvent, stepped } from "./batches.ts";
+import {
+  created,
+  createMemoryLog,
+  happened,
+  type MemoryLog,
+  overdue,
+  type PartialEvent,
+  reviewAsked,
+  stepped,
+} from "./batches.ts";
 import { expectedRows, shownRows } from "./model-oracle.ts";
 import { context, projectAll } from "./projection.ts";
 import { startPostgres, type TestPostgres } from "./server.ts";
@@ -33,6 +42,9 @@ const types = [
   "order.step-parked",
   "order.step-replayed",
   "order.step-dropped",
+  "order.review-requested",
+  "order.review-requested",
+  "order.overdue",
 ];
 /** The last is no worker that we know: what is recorded of it counts for nothing. */
 const workers = ["payment", "saga", "stranger"];
@@ -72,6 +84,8 @@ function logOf(steps: readonly { order: number; type: number; pennies: number; b
 }
 
 function later(id: string, type: string, pennies: number): PartialEvent {
+  if (type === "order.review-requested") return reviewAsked(id, `${pennies} is too much`);
+  if (type === "order.overdue") return overdue(id, pennies % 4 === 0 ? "paid" : "in-review");
   if (!type.startsWith("order.step-")) return happened(id, type);
   return stepped(id, type, workers[pennies % workers.length]!, `no answer ${pennies}`);
 }
@@ -194,5 +208,22 @@ test("of a step what a stranger recorded in any shape is shown as far as it is t
   expect(rows).toEqual([
     { worker: "payment", event: "", length: 0, errors: "[]", attempts: 0, deliveries: 0 },
     { worker: "review", event: "", length: 1_000, errors: '["","","\\u0000a","\ufffd"]', attempts: 0, deliveries: 0 },
+  ]);
+});
+
+test("whatever a stranger's request for a review holds, the shard goes on, and what is shown of it is bounded", async () => {
+  const log = createMemoryLog({ tenant: "odd-reviews" });
+  const asked = (id: string, data: Uint8Array) => ({ stream: `order-${id}`, type: "order.review-requested", data });
+  const odd = { reason: "a\0b\ud800".padEnd(5_000, "x"), detail: 5 };
+  log.add(0, [created({ id: "odd" }), happened("odd", "order.payment-debited")]);
+  log.add(0, [asked("odd", Buffer.from(JSON.stringify(odd))), asked("none", Buffer.from([0xff]))]);
+  log.add(0, [created({ id: "bare" }), happened("bare", "order.payment-debited"), asked("bare", Buffer.from("[]"))]);
+  for (const model of ["orders", "in_review"]) await projectAll(db, log, model);
+  const rows = await db.query(
+    "select order_id, length(reason) as length, detail from in_review where tenant = 'odd-reviews' order by order_id",
+  );
+  expect(rows).toEqual([
+    { order_id: "bare", length: 0, detail: "" },
+    { order_id: "odd", length: 1_000, detail: "" },
   ]);
 });

@@ -144,11 +144,10 @@ test("a page at a time finds the same, whatever the types of the keys", async ()
 }, 90_000);
 
 test("a connection that is lost in the middle of a snapshot ends it, instead of going on in another", async () => {
-  const outcome = db.snapshot(async (query) => {
-    const [row] = await query("select pg_backend_pid() as pid");
-    await db.query("select pg_terminate_backend($1::int4)", [row!.pid as number]);
-    await query("select 1").catch(() => {});
-    return await query("select 1");
-  });
-  await expect(outcome).rejects.toMatchObject({ code: "away" });
+  await using snapshot = await db.snapshot();
+  const { query } = snapshot;
+  const [row] = await query("select pg_backend_pid() as pid");
+  await db.query("select pg_terminate_backend($1::int4)", [row!.pid as number]);
+  await query("select 1").catch(() => {});
+  await expect(query("select 1")).rejects.toMatchObject({ code: "away" });
 });

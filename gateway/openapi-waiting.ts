@@ -36,8 +36,22 @@ const decisions = parkingNames.map((name) => {
   return [`/v1/orders/{id}/parked/{worker}/${name}`, { post }] as const;
 });
 
-/** Steps of workers that could not be done, by path. */
-export const parkedPaths = {
+/** What waits for a person, by path: orders in review, and steps of workers that could not be done. */
+export const waitingPaths = {
+  "/v1/reviews": {
+    get: {
+      summary: "Orders that wait for a person's decision, oldest first",
+      description:
+        "As this region's read model has them: a moment behind. POST /v1/orders/{id}/review decides. Where nobody does, an " +
+        "order is escalated at its first deadline, and refused and refunded at the second.",
+      parameters: [
+        parameter("region", text, { description: "Home region." }),
+        parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
+        parameter("cursor", text, { description: "From the page before." }),
+      ],
+      responses: { "200": answer("A page.", json("Reviews")), ...refusals(400, 401, 403, 429, 503, 504) },
+    },
+  },
   "/v1/parked": {
     get: {
       summary: "Steps of workers that could not be done and wait for a person, newest first",
@@ -48,7 +62,7 @@ export const parkedPaths = {
         parameter("limit", { type: "integer", minimum: 1, maximum: listPageMax, default: listPageDefault }),
         parameter("cursor", text, { description: "From the page before." }),
       ],
-      responses: { "200": answer("A page.", json("ParkedSteps")), ...refusals(400, 401, 403, 429, 503) },
+      responses: { "200": answer("A page.", json("ParkedSteps")), ...refusals(400, 401, 403, 429, 503, 504) },
     },
   },
   "/v1/orders/{id}/parked": {
