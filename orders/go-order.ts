@@ -131,7 +131,10 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 const pricePattern = new RegExp(`^\\d{1,${limits.priceIntegerDigits}}(\\.\\d{1,${limits.priceFractionDigits}})?$`);
 
 /** What the order's life needs to know of an order that a Go client recorded by itself; undefined: it makes no sense. */
-export function goOrderFacts(order: Record<string, unknown>, currency: string): OrderFacts | undefined {
+export function goOrderFacts(
+  order: Record<string, unknown>,
+  currency: string,
+): Omit<OrderFacts, "customerId"> | undefined {
   const items = fromGoItems(order.order_items) as readonly Partial<OrderItem>[];
   const scale = scaleOf(currency);
   const sound = items.every(

@@ -7,6 +7,8 @@ export const limits = {
   /** `order-` and the id make the stream's id, which takes 128 characters. */
   orderIdLength: 120,
   customerIdLength: 64,
+  /** Of an order that a client recorded itself: longer ones are no ids or countries, and fit no index. */
+  nameOfStrangerLength: 256,
   /** The longest country name of ISO 3166 has 52 characters. */
   countryLength: 64,
   productCodeLength: 64,

@@ -1,6 +1,5 @@
-import { goOrderFacts } from "./go-order.ts";
+import { readCreatedOrder } from "./created-order.ts";
 import { parseObject } from "./json-object.ts";
-import { isAmount } from "./money.ts";
 
 /** What the order's life needs to know of what was ordered. */
 export interface OrderFacts {
@@ -10,8 +9,7 @@ export interface OrderFacts {
   /** Of the line with the most pieces. */
   readonly quantityMax: number;
   readonly productCodes: readonly string[];
-  /** A stranger's order may name none. */
-  readonly customerId?: string;
+  readonly customerId: string;
 }
 
 /** Data of the payment events: which charge it was, and the provider's name for it. A stranger's event may lack all of it. */
@@ -107,50 +105,18 @@ export type OrderEventType = OrderEvent["type"];
 
 /** A recorded event as the order's fold takes it. Undefined: a type that the fold does not know (yet). Never throws. */
 export function decodeOrderEvent(
-  event: { readonly type: string; readonly data: Uint8Array },
+  event: { readonly type: string; readonly stream: string; readonly revision: number; readonly data: Uint8Array },
   defaults: { readonly currency: string },
 ): OrderEvent | undefined {
   if (!known.has(event.type)) return undefined;
   const type = event.type as OrderEventType;
-  return type === "order.created"
-    ? { type, data: factsOf(event.data, defaults.currency) }
-    : { type, data: textsOf(event.data) };
-}
-
-/** A client may have appended anything: what we fail to read, whatever the reason, is no order, and holds up no other. */
-function factsOf(data: Uint8Array, currency: string): OrderFacts | undefined {
-  try {
-    const order = parseObject(data);
-    const facts = readFacts(order, currency);
-    const customerId = order?.customer_id;
-    return facts === undefined || typeof customerId !== "string" ? facts : { ...facts, customerId };
-  } catch {
-    return undefined;
-  }
+  if (type !== "order.created") return { type, data: textsOf(event.data) };
+  const order = readCreatedOrder(event, defaults.currency);
+  return { type, data: typeof order === "string" ? undefined : order };
 }
 
 /** What is known of payments and decisions is text; of a stranger's event only that is taken. */
 export function textsOf(data: Uint8Array): PaymentData & DecisionData & StepData & OverdueData {
   const members = Object.entries(parseObject(data) ?? {});
   return Object.fromEntries(members.filter(([, value]) => typeof value === "string"));
-}
-
-/**
- * Orders of our own gateway were checked before they were recorded. Others come through the event store's interfaces and
- * may hold anything; the Go system's clients write their own shape, whose amounts are in the tenant's currency.
- */
-function readFacts(order: Record<string, unknown> | undefined, currency: string): OrderFacts | undefined {
-  if (order === undefined) return undefined;
-  if (Array.isArray(order.order_items)) return goOrderFacts(order, currency);
-  const { amount, currency: own, items } = order;
-  if (typeof amount !== "string" || typeof own !== "string" || !Array.isArray(items)) return undefined;
-  if (!isAmount(amount, own)) return undefined;
-  let quantityMax = 0;
-  const productCodes: string[] = [];
-  for (const item of items as readonly { product_code?: unknown; quantity?: unknown }[]) {
-    if (typeof item?.quantity !== "number" || typeof item.product_code !== "string") return undefined;
-    if (item.quantity > quantityMax) quantityMax = item.quantity;
-    productCodes.push(item.product_code);
-  }
-  return { amount, currency: own, quantityMax, productCodes };
 }

@@ -105,8 +105,6 @@ export const limits = {
   exportMs: 900_000,
   /** Order ids fetched at once while all are walked through. */
   pageOrderIds: 5_000,
-  /** Texts of an order that become columns of their own; longer ones are no ids, currencies or countries. */
-  orderTextChars: 256,
   /** NUMERIC takes 131,072 digits; an amount of more than 40 characters is a defect or an attack. */
   amountChars: 40,
   /** initdb takes half a second; a loaded machine some seconds. */

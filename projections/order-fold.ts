@@ -62,8 +62,7 @@ function apply(change: OrderChange, event: ModelEvent, context: ModelContext): s
   const moves = moveOn(change.moves, event.type);
   if (moves === undefined) return "no event of an order that is known here";
   if (event.type === "order.created") {
-    if (event.revision > 0) return "an order is created by its first event";
-    const order = readCreatedOrder(event, change.id, context.currency);
+    const order = readCreatedOrder(event, context.currency);
     if (typeof order === "string") return order;
     change.created = order;
   }

@@ -42,7 +42,7 @@ const nothing: FoldedOrder = { state: absentOrder, revision: -1 };
 export function createOrderCache({ store, home, currency, signal }: OrderCacheOptions): OrderCache {
   const orders = new Map<string, FoldedOrder>();
 
-  function fold(order: FoldedOrder, event: { revision: number; type: string; data: Uint8Array }): FoldedOrder {
+  function fold(order: FoldedOrder, event: Parameters<typeof decodeOrderEvent>[0]): FoldedOrder {
     const decoded = decodeOrderEvent(event, { currency });
     const state = decoded === undefined ? order.state : evolve(order.state, decoded);
     return { state, revision: event.revision };

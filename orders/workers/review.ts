@@ -1,5 +1,5 @@
 import { OrderError } from "../error.ts";
-import { type CustomerHistory, needsHistory, noHistory, type ReviewRule, review } from "../review.ts";
+import { type CustomerHistory, needsHistory, type ReviewRule, review } from "../review.ts";
 import type { Role } from "./act.ts";
 import type { WorkerOptions } from "./workbench.ts";
 import { startWorker, type Worker } from "./worker.ts";
@@ -31,9 +31,8 @@ function createReviewRole({ rules, history }: ReviewOptions): Role {
     async act(intent, { orderId }) {
       if (intent.kind !== "review") throw new OrderError("state", `the review worker has no part in a ${intent.kind}`);
       const { facts } = intent;
-      // A stranger's order may name no customer: nobody has a history then.
-      const past = async () => (facts.customerId === undefined ? noHistory : history(facts.customerId, orderId));
-      const verdict = review(facts, rules, needsHistory(facts, rules) ? await past() : undefined);
+      const past = needsHistory(facts, rules) ? await history(facts.customerId, orderId) : undefined;
+      const verdict = review(facts, rules, past);
       const { detail } = verdict;
       switch (verdict.kind) {
         case "approve":

@@ -28,7 +28,7 @@ const statement = writeStatement(
 /** What each customer has ordered: number and sum by currency and status. */
 export const customers: ReadModel = {
   name: "customers",
-  version: 1,
+  version: 2,
   about: "orders and totals of every customer, by status and currency",
   tables: [
     {

@@ -35,7 +35,7 @@ const statement = writeStatement(
 /** What came in on each day, in each home region and currency. */
 export const dailyRevenue: ReadModel = {
   name: "daily_revenue",
-  version: 1,
+  version: 2,
   about: "orders and revenue of each day, by home region and currency",
   tables: [
     {

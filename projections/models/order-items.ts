@@ -21,7 +21,7 @@ const statement = writeStatement(
  */
 export const orderItems: ReadModel = {
   name: "order_items",
-  version: 1,
+  version: 2,
   about: "the lines of every order: product, price, quantity",
   tables: [
     {

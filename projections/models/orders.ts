@@ -47,7 +47,7 @@ const statement = writeStatement(
 /** Orders as they stand, of their own home and of mirrored ones alike. */
 export const orders: ReadModel = {
   name: "orders",
-  version: 1,
+  version: 2,
   about: "what was ordered, by whom, and where it stands",
   tables: [
     {

@@ -23,6 +23,8 @@ const goText = JSON.stringify({
   ],
 });
 
+const place = { stream: "order-1", revision: 0 };
+
 test("a Go client's order becomes ours, with exact prices, and comes back as it was", () => {
   const text = fromGoOrder(goText)!;
   const reading = readOrder(text, context);
@@ -120,7 +122,7 @@ test("a recorded order whose prices are lists, numbers without text, or objects 
   const item = { code: "a", quantity: 1 };
   for (const unit_price of [["1.5"], [1.5], { toString: 1 }, 1e21, null, true]) {
     const data = new TextEncoder().encode(JSON.stringify({ customer_id: "c", order_items: [{ ...item, unit_price }] }));
-    const decoded = decodeOrderEvent({ type: "order.created", data }, { currency: "GBP" });
+    const decoded = decodeOrderEvent({ ...place, type: "order.created", data }, { currency: "GBP" });
     expect(decoded).toEqual({ type: "order.created", data: undefined });
   }
 });
@@ -131,7 +133,7 @@ test("JSON that nests deeper than 32 levels becomes no order in any reader", () 
     `{"customer_id":"c","currency":"GBP","amount":"1.00","items":[{"product_code":"a","quantity":1}],"x":${deep(levels)}}`;
   const facts = (levels: number) => {
     const data = new TextEncoder().encode(ours(levels));
-    return decodeOrderEvent({ type: "order.created", data }, { currency: "GBP" })?.data;
+    return decodeOrderEvent({ ...place, type: "order.created", data }, { currency: "GBP" })?.data;
   };
   expect(facts(31)).toBeDefined();
   for (const levels of [32, 100_000]) {
@@ -150,6 +152,6 @@ test("a Go client is shown any recorded order, whatever is in it", () => {
 
 test("of a stranger's payment event, only texts are taken", () => {
   const data = new TextEncoder().encode('{"key":{"a":1},"reference":"r","amount":5}');
-  const decoded = decodeOrderEvent({ type: "order.payment-debited", data }, { currency: "GBP" });
+  const decoded = decodeOrderEvent({ ...place, type: "order.payment-debited", data }, { currency: "GBP" });
   expect(decoded).toEqual({ type: "order.payment-debited", data: { reference: "r" } });
 });

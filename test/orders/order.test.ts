@@ -10,7 +10,13 @@ import type { PaymentAnswer } from "../../orders/payments.ts";
 import { react } from "../../orders/react.ts";
 import { document, withLife } from "./life-document.ts";
 
-const facts: OrderFacts = { amount: "5.00", currency: "GBP", quantityMax: 2, productCodes: ["85123A"] };
+const facts: OrderFacts = {
+  customerId: "1",
+  amount: "5.00",
+  currency: "GBP",
+  quantityMax: 2,
+  productCodes: ["85123A"],
+};
 const orderId = "17";
 const key = "acme/us-east/17/payment/1";
 const answer = (outcome: PaymentAnswer["outcome"], reason?: string): PaymentAnswer => ({

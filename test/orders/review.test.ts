@@ -6,6 +6,7 @@ import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { dirtyOrders, realOrders } from "./data.ts";
 
 const facts = (changes: Partial<OrderFacts>): OrderFacts => ({
+  customerId: "1",
   amount: "100.00",
   currency: "GBP",
   quantityMax: 10,
@@ -19,7 +20,10 @@ const reason = (changes: Partial<OrderFacts>) => {
 };
 
 function factsOf(text: string): OrderFacts {
-  const event = decodeOrderEvent({ type: "order.created", data: new TextEncoder().encode(text) }, { currency: "GBP" });
+  const data = new TextEncoder().encode(text);
+  const id = /"order_id":"([^"]+)"/.exec(text)?.[1];
+  const recorded = { type: "order.created", stream: `order-${id}`, revision: 0, data };
+  const event = decodeOrderEvent(recorded, { currency: "GBP" });
   if (event?.type !== "order.created" || event.data === undefined) throw new Error(`no order: ${text.slice(0, 80)}`);
   return event.data;
 }
@@ -143,9 +147,10 @@ test("what is no order has no facts", () => {
     "",
     "[]",
     "{}",
-    '{"amount":"5","currency":"GBP","items":[]}',
-    '{"amount":5,"currency":"GBP","items":[]}',
-    '{"amount":"5.00","currency":"GBP","items":[null]}',
+    '{"customer_id":"1","amount":"5","currency":"GBP","items":[]}',
+    '{"customer_id":"1","amount":5,"currency":"GBP","items":[]}',
+    '{"customer_id":"1","amount":"5.00","currency":"GBP","items":[null]}',
+    '{"amount":"5.00","currency":"GBP","items":[]}',
   ];
   for (const text of texts) expect(() => factsOf(text)).toThrow("no order");
 });

@@ -14,7 +14,7 @@ import { react } from "../../orders/react.ts";
  * of times, acts overlap, answers are lost, appends are refused as stale. What holds afterwards is the saga's promise.
  */
 
-const facts: OrderFacts = { amount: "5.00", currency: "GBP", quantityMax: 1, productCodes: ["1"] };
+const facts: OrderFacts = { customerId: "1", amount: "5.00", currency: "GBP", quantityMax: 1, productCodes: ["1"] };
 const key = "acme/us-east/1/payment/1";
 const orderId = "1";
 

@@ -207,7 +207,9 @@ test("a program with a newer version of a model rebuilds it by itself; an older 
   };
   await using old = run(db, log, model, logger);
   await until(() => warnings.length > 0);
-  expect(warnings[0]).toContain("are of version 2, this program knows 1: run the newer one");
+  expect(warnings[0]).toContain(
+    `are of version ${newer.version}, this program knows ${model.version}: run the newer one`,
+  );
   fillOrders(log, 10, 30);
   await caughtUp(running, log);
   expect((await shownRows(db, "newer")).customers).toEqual(expectedRows(log).customers!);
