@@ -12,15 +12,21 @@ export const limits = {
    * who takes over from a process that was killed gets what that one had begun, too.
    */
   ackWaitMs: 5_000,
-  /** Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. */
-  ordersAtOnce: 64,
+  /**
+   * Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. One that
+   * is tried again keeps its place meanwhile: so many that the provider never answers hold up all others.
+   */
+  ordersAtOnce: 256,
   /** Events taken from the log and not yet done, over all shards; above it no further batch is taken. */
   eventsAhead: 2_000,
   /** Folded orders kept in memory, about 4 kB each; what falls out is read again from its stream. */
   ordersCached: 10_000,
   /** A provider that is asked is given this long; then it is asked again with the same key. */
   paymentTimeoutMs: 5_000,
-  /** Tries of one event in one delivery: about a minute with the waits below; then the batch comes again later. */
+  /**
+   * Tries of one event in one delivery: 40 s with the waits below, 140 s where each ends at `paymentTimeoutMs`; then the batch
+   * comes again later.
+   */
   tries: 20,
   retryFirstMs: 100,
   retryMaxMs: 5_000,
@@ -30,16 +36,19 @@ export const limits = {
   overdueTimeoutMs: 2_000,
   /** Overdue orders fetched at once. */
   sweptAtOnce: 500,
-  /** Deliveries of an event whose step fails with what may pass: about a quarter of an hour; then the step is parked. */
+  /**
+   * Deliveries of an event whose step fails with what may pass: eleven minutes, half an hour where nobody answers; then the
+   * step is parked. The broker's count: what a process handed back unseen, or held when it died, is among them.
+   */
   deliveries: 10,
   /** Of a parked step: how many errors of a chain are recorded, and characters of each. */
   errorsParked: 5,
   errorParkedChars: 500,
   /** Rounds of "someone else wrote to this order first" without progress: more is a fault, not a race. */
   rounds: 8,
-  /** What failed for good, or too often, is tried again after this long, with an alarm each time. */
+  /** A batch with a step that failed too often, or could not even be parked, comes again after this long. */
   laterMs: 30_000,
-  /** The longest such wait: for what failed for good it doubles with each try, for thousands may stand there for days. */
+  /** The longest such wait: it doubles for what could not be parked, for thousands may stand there for days. */
   laterMsMax: 300_000,
   /** Before a consumer that broke down is opened again. */
   reopenMs: 1_000,
