@@ -3,7 +3,7 @@ import { startNats } from "../mesh/server.ts";
 import { allDeaths, dieOnce } from "./provider-crash.ts";
 
 /** A part of `npm run test:crashes`, another one each time: an error names the step. */
-const stride = 11;
+const stride = 8;
 
 test("a provider that is killed at any step of its books and answers has told nothing that its books do not say, and goes on", async () => {
   await using nats = await startNats({ jetstream: false });
