@@ -36,6 +36,8 @@ export const limits = {
   /** Characters of a reason in a table, and failures that are printed: `show` and `--json` have all. */
   reasonShown: 60,
   failuresShown: 20,
+  /** `meridian quarantine show`: as much as tells a batch, JSON and text apart; `--raw` has all. */
+  quarantineShownBytes: 64,
   /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
   decodeBytesMax: 64 * 1024 * 1024,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */

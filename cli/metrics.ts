@@ -4,6 +4,7 @@ import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-stor
 import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner/shard.ts";
 import { limits } from "./limits.ts";
+import { createProjectionGauges, type ProjectionsNow } from "./projection-metrics.ts";
 
 /**
  * What a region's process tells Prometheus, on the admin port. Every label has a closed set of values: the tenants, logs and
@@ -13,7 +14,12 @@ export interface Metrics {
   /** The store, its appends counted and timed. */
   metered(tenant: string, store: Store): Store;
   /** The text of a scrape. Never rejects: what cannot be known now is left out. */
-  text(now: { readonly ready: boolean; readonly stores: ReadonlyMap<string, Store> }): Promise<string>;
+  text(now: MetricsNow): Promise<string>;
+}
+
+export interface MetricsNow extends ProjectionsNow {
+  readonly ready: boolean;
+  readonly stores: ReadonlyMap<string, Store>;
 }
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -44,13 +50,15 @@ export function createMetrics(): Metrics {
     registers,
   });
   const shards = createShardGauges(registry);
+  const projecting = createProjectionGauges(registry);
   return {
     metered: (tenant, store) => ({ ...store, ...meteredAppends(tenant, store, { appends, seconds }) }),
-    async text({ ready: isReady, stores }) {
+    async text({ ready: isReady, stores, ...projections }) {
       const known = await Promise.all(
         [...stores].map(async ([name, store]) => [name, store, await standing(store)] as const),
       );
       ready.set(isReady ? 1 : 0);
+      projecting.set(projections);
       shards.reset();
       for (const [tenant, store, info] of known) shards.set(tenant, store, info);
       return registry.metrics();

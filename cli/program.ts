@@ -30,6 +30,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addPayments(root);
   addParked(root);
   addProjections(root);
+  addQuarantine(root);
   addMesh(root);
   addTools(root);
   return root;
@@ -174,6 +175,35 @@ function addProjections(root: Command): void {
     .option(...json)
     .action(async (model, words) =>
       (await import("./commands/projections.ts")).runProjectionsVerify({ ...words, model }),
+    );
+}
+
+function addQuarantine(root: Command): void {
+  const quarantine = root
+    .command("quarantine")
+    .description("messages of a region's logs that nobody takes: what cannot be read, and strays");
+  const config = ["--config <file>", "the region's file"] as const;
+  const database = ["--database <url>", "instead of --config: this database"] as const;
+  quarantine
+    .command("list")
+    .description("newest first")
+    .option(...config)
+    .option(...database)
+    .option("--tenant <name>", "of this tenant only")
+    .option("--home <region>", "of the logs of this home region only")
+    .option("--limit <n>", "at most so many", "100")
+    .option("--json", "print JSON")
+    .action(async (words) => (await import("./commands/quarantine.ts")).runQuarantineList(words));
+  quarantine
+    .command("show <tenant> <log> <sequence>")
+    .description("one of them, with its bytes")
+    .requiredOption("--home <region>", "home region of the log")
+    .option(...config)
+    .option(...database)
+    .option("--raw", "its bytes alone, as `meridian decode` takes them")
+    .option("--json", "print JSON")
+    .action(async (tenant, log, sequence, words) =>
+      (await import("./commands/quarantine.ts")).runQuarantineShow(tenant, log, sequence, words),
     );
 }
 

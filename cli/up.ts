@@ -6,6 +6,7 @@ import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
+import { countQuarantine } from "../projections/quarantine.ts";
 import type { Store } from "../store/open.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
@@ -14,6 +15,7 @@ import { keepTrying } from "./keep-trying.ts";
 import { limits } from "./limits.ts";
 import type { ProcessLogger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
+import type { ProjectionsNow } from "./projection-metrics.ts";
 import { type ProjectorThread, startProjectorThread } from "./projector-thread.ts";
 import { openTenant, type TenantProcess } from "./tenant.ts";
 import type { Surroundings } from "./tenant-logs.ts";
@@ -48,7 +50,8 @@ export async function openRegion(
       address: config.admin,
       ready,
       status: () => status(config, parts),
-      metrics: () => metrics.text({ ready: ready().ready, stores: storesOf(tenants) }),
+      metrics: async () =>
+        metrics.text({ ready: ready().ready, stores: storesOf(tenants), ...(await projectionsOf(parts, database)) }),
     }),
   );
 
@@ -78,6 +81,17 @@ export async function openRegion(
 
 function storesOf(tenants: ReadonlyMap<string, TenantProcess>): ReadonlyMap<string, Store> {
   return new Map([...tenants].flatMap(([name, { store }]) => (store === undefined ? [] : [[name, store]])));
+}
+
+/** Nothing where there are no projectors, or they or the database do not answer. */
+async function projectionsOf({ projectors, tenants }: Parts, database: Database): Promise<ProjectionsNow> {
+  if (projectors === undefined) return { projections: new Map(), quarantined: [] };
+  const status = async (name: string) => [name, await projectors.status(name).catch(() => [])] as const;
+  const [projections, quarantined] = await Promise.all([
+    Promise.all([...tenants.keys()].map(status)),
+    countQuarantine(database).catch(() => []),
+  ]);
+  return { projections: new Map(projections), quarantined };
 }
 
 function openRegionDatabase(config: RegionConfig, logger: ProcessLogger): Database {

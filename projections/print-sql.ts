@@ -40,6 +40,7 @@ import {
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
 import { pageParked } from "./parked-steps.ts";
+import { countQuarantined, noteQuarantined, oneQuarantined, pageQuarantined } from "./quarantine.ts";
 import { readShardLag, readStandings } from "./standing.ts";
 
 /** Every statement that this folder sends, by name, migrations first: what CockroachDB's parser is asked about. */
@@ -94,6 +95,10 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       pageOrderIds,
       selectOverdue,
       pageParked,
+      noteQuarantined,
+      pageQuarantined,
+      oneQuarantined,
+      countQuarantined,
     }),
     ...Object.entries(buildSql),
     ...models,

@@ -11,6 +11,14 @@ import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts"
 export interface LogBatch {
   readonly message: StoredMessage;
   readonly batch: Batch;
+  /** The shard's batch before it, where it names another one, which cannot be read. */
+  readonly follows?: number;
+}
+
+/** A message that is none of the chain's, and why. */
+export interface LogStray {
+  readonly message: StoredMessage;
+  readonly stray: string;
 }
 
 export interface FollowOptions {
@@ -21,10 +29,10 @@ export interface FollowOptions {
 }
 
 /**
- * Every batch of a log, all shards, in the order of the log, then live until `signal` aborts; strays are skipped. Rejects with
- * StoreError "unavailable" where the log does not have what it is to go on after.
+ * Every message of a log behind these places, all shards, in the order of the log, then live until `signal` aborts. Rejects
+ * with StoreError "unavailable" where the log does not have what it is to go on after.
  */
-export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch> {
+export async function* followLog(log: Log, options: FollowOptions): AsyncGenerator<LogBatch | LogStray> {
   await Promise.all(options.after.map((sequence, shard) => checkPlace(log, shard, sequence)));
   const chains: Chain[] = [];
   for (let shard = 0; shard < log.shards; shard++) {
@@ -35,8 +43,8 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     const chain = chains[message.shard];
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
-    if ("batch" in next) yield { message, batch: next.batch };
-    else strayAlarm(options.logger, message, next.stray);
+    if ("stray" in next) strayAlarm(options.logger, message, next.stray);
+    yield { message, ...next };
   }
 }
 

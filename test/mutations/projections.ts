@@ -50,4 +50,11 @@ export const projectionMutations: readonly Mutation[] = [
     replace: "return at.length === before.length;",
     test: { file: "test/projections/share-source.test.ts", name: "who begins elsewhere" },
   },
+  {
+    name: "a message that nobody takes is not kept",
+    file: "projections/follow-shards.ts",
+    find: "      await writer.quarantine?.(db, log, item, { signal });\n",
+    replace: "",
+    test: { file: "test/projections/quarantine.test.ts", name: "what cannot be read is noted once" },
+  },
 ];

@@ -32,9 +32,11 @@ export function createMemoryArchive(log: Log): MemoryArchive {
   let open = () => {};
 
   async function follow(signal: AbortSignal): Promise<void> {
-    for await (const { message, batch } of followLog(log, { after: [...checkpoints], logger: silent, signal })) {
+    for await (const item of followLog(log, { after: [...checkpoints], logger: silent, signal })) {
       await gate;
       if (signal.aborted) return;
+      if ("stray" in item) continue;
+      const { message, batch } = item;
       const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
       for (const event of recordedEvents(batch, place, () => true)) {
         const events = streams.get(event.stream) ?? [];
