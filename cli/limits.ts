@@ -5,6 +5,8 @@ export const limits = {
   /** First and longest pause between two tries to reach a server that is not up. Short: a peer's restart takes 1–2 s. */
   retryMsMin: 100,
   retryMsMax: 2_000,
+  /** How often a log is trimmed that mesh.toml keeps for days: a quarter of an hour of them is nothing to wait for. */
+  trimMs: 900_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */

@@ -26,6 +26,7 @@ import {
   openOwnLog,
   type Surroundings,
 } from "./tenant-logs.ts";
+import { startTrimmer } from "./trim.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 /** One tenant in a region's process. Disposing stops what it does, from the outside inwards. */
@@ -77,6 +78,7 @@ export async function openTenant({
   if (store !== undefined && does(...workerNames)) {
     workers = stack.use(startWorkers(around, await connect("worker"), tenant, store));
   }
+  if (does("trimmer")) stack.use(startTrimmer(around, tenant));
   const services = store && {
     store,
     queries: createOrderQueries(around.database, tenant.name),

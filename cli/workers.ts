@@ -9,7 +9,7 @@ import { startSagaWorker } from "../orders/workers/saga.ts";
 import type { Worker } from "../orders/workers/worker.ts";
 import { findOverdue } from "../projections/overdue.ts";
 import type { Store } from "../store/open.ts";
-import { logName, type Surroundings } from "./tenant-logs.ts";
+import { logName, orderLog, type Surroundings } from "./tenant-logs.ts";
 
 export interface Workers extends AsyncDisposable {
   counts(): object;
@@ -24,8 +24,7 @@ export function startWorkers(around: Surroundings, connection: Connection, tenan
   const started = new Map<string, Worker>();
   const stop = new AbortController();
   let watching: Promise<void> | undefined;
-  const log =
-    tenant.logs.find(({ categories }) => categories.includes("order")) ?? tenant.logs.find(({ rest }) => rest);
+  const log = orderLog(tenant);
   if (log !== undefined) {
     const name = logName(log, region);
     const shards = Array.from({ length: log.shards }, (_, shard) => shard);

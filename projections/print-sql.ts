@@ -1,5 +1,12 @@
 import { fileURLToPath } from "node:url";
-import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
+import {
+  lastArchivedBatch,
+  lookUpPairs,
+  readLogPage,
+  readLogPageBackwards,
+  readStreamPage,
+  readStreamPageBackwards,
+} from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
 import { readShardPage } from "./archived-batches.ts";
@@ -79,6 +86,9 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
+      readLogPage,
+      readLogPageBackwards,
+      lastArchivedBatch,
       summarizeStream,
       pageStreams,
       readShardPage,

@@ -25,8 +25,8 @@ export interface Chain<B = Batch> {
 export type Judged<B = Batch> =
   /** `follows`: the last accepted batch, where it names another before it, which cannot be read. */
   | { readonly batch: B; readonly follows?: number }
-  /** Why the message does not belong to the chain. */
-  | { readonly stray: string };
+  /** Why the message does not belong to the chain. `missed`: it names one behind this, which has not been met. */
+  | { readonly stray: string; readonly missed?: number };
 
 /** A chain after the batch at `after` (0: from the first message on), of whose epoch it goes on where that is known. */
 export function createChain(identity: Uint8Array, shard: number, after: number, begun?: number): Chain {
@@ -80,7 +80,11 @@ export function createChainOf<B extends BatchOf<unknown, unknown>>(
       if ("stray" in read) return passOver(message, read.stray, true);
       const { batch } = read;
       const stray = judge(batch);
-      if (stray !== undefined) return passOver(message, stray, false);
+      if (stray !== undefined) {
+        const isMissing = batch.previous > seen && batch.previous < message.sequence;
+        const missed = isMissing && isOf(identity, shard, batch) ? { missed: seen } : undefined;
+        return { ...passOver(message, stray, false), ...missed };
+      }
       const follows = accepted;
       seen = accepted = message.sequence;
       unread = 0;
@@ -98,7 +102,7 @@ export function isOf(identity: Uint8Array, shard: number, batch: BatchOf<unknown
 export function tryRead<B extends BatchOf<unknown, unknown>>(
   decode: (message: Uint8Array) => B,
   { data }: StoredMessage,
-): { readonly batch: B } | { readonly stray: string } {
+): Judged<B> {
   try {
     const batch = decode(data);
     if (batch.kind === kinds.epoch || batch.kind === kinds.events) return { batch };

@@ -6,6 +6,7 @@ import type { Batch } from "../format/batch.ts";
 import { republishMsMax } from "../limits.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts";
+import { refuseTrimmed } from "./log-floor.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
 export interface LogBatch {
@@ -43,7 +44,10 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     const chain = chains[message.shard];
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
-    if ("stray" in next) strayAlarm(options.logger, message, next.stray);
+    if ("stray" in next) {
+      await refuseTrimmed(log, message, next.missed);
+      strayAlarm(options.logger, message, next.stray);
+    }
     yield { message, ...next };
   }
 }
@@ -93,9 +97,10 @@ export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerat
     else if (first && from > known + 1 && (await isGap(log, message, known, signal))) {
       chains[shard] = createChain(log.identity, shard, known);
       for await (const missed of log.read(shard, { from: known + 1, to: sequence, signal })) {
-        yield decoded(log, chains[shard], missed, logger);
+        yield await decoded(log, chains[shard], missed, logger);
       }
     } else {
+      await refuseTrimmed(log, message, next.missed);
       strayAlarm(logger, message, next.stray);
       yield passedOver(message);
     }
@@ -115,9 +120,10 @@ async function isGap(log: Log, message: StoredMessage, known: number, signal: Ab
   return false;
 }
 
-function decoded(log: Log, chain: Chain, message: StoredMessage, logger: Logger): DecodedBatch {
+async function decoded(log: Log, chain: Chain, message: StoredMessage, logger: Logger): Promise<DecodedBatch> {
   const next = chain.next(message);
   if ("batch" in next) return decodedBatch(log, message, next.batch);
+  await refuseTrimmed(log, message, next.missed);
   strayAlarm(logger, message, next.stray);
   return passedOver(message);
 }

@@ -2,7 +2,7 @@ import type { Log, StoredMessage } from "../../mesh/log.ts";
 import { StoreError } from "../error.ts";
 import { type Batch, kinds } from "../format/batch.ts";
 import { decodeBatch } from "../format/decode.ts";
-import { createChain, isOf, tryRead } from "./chain.ts";
+import { createChain, isOf, type Judged, tryRead } from "./chain.ts";
 
 /**
  * Whether a batch belongs to its shard's chain (see chain.ts), for a reader that comes to it from above or begins in the
@@ -14,9 +14,10 @@ import { createChain, isOf, tryRead } from "./chain.ts";
  */
 export interface Proof {
   /** The batch, or why the message does not belong to the chain. */
-  judge(message: StoredMessage): Promise<{ readonly batch: Batch } | { readonly stray: string }>;
+  judge(message: StoredMessage): Promise<Judged>;
 }
 
+// long: questions about one log, which rest on each other
 export function createProof(log: Log): Proof {
   /** What continues the chain behind a message, of each shard the last that was asked for: copies of one batch ask alike. */
   const followers = new Map<number, { readonly previous: number; readonly epoch: number; readonly sequence: number }>();
@@ -83,7 +84,11 @@ export function createProof(log: Log): Proof {
       const decoded = tryDecode(message);
       if ("stray" in decoded) return decoded;
       const stray = await strayBecause(message, decoded.batch);
-      return stray === undefined ? decoded : { stray };
+      if (stray === undefined) return decoded;
+      // Its predecessor is not there, which may have been trimmed: whoever reads looks.
+      const { shard, previous } = decoded.batch;
+      const isMissing = previous > 0 && previous < message.sequence && (await at(shard, previous)) === undefined;
+      return isMissing ? { stray, missed: previous } : { stray };
     },
   };
 }

@@ -29,10 +29,16 @@ export interface RunningProcess {
   stop(): Promise<void>;
 }
 
-/** `provider`: false leaves the payments to the test. */
-export async function startRegion(options: { readonly provider?: boolean } = {}): Promise<TestRegion> {
+export interface RegionOptions {
+  /** False leaves the payments to the test. */
+  readonly provider?: boolean;
+  /** Changes the text of mesh.toml. */
+  readonly edit?: (text: string) => string;
+}
+
+export async function startRegion(options: RegionOptions = {}): Promise<TestRegion> {
   await using stack = new AsyncDisposableStack();
-  const mesh = stack.use(await prepareMesh());
+  const mesh = stack.use(await prepareMesh(options.edit));
   await mesh.start("us-east");
   const postgres: TestPostgres = stack.use(await startPostgres());
   const database = await postgres.createMigrated();

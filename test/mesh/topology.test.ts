@@ -31,7 +31,16 @@ test("the shipped mesh has two hubs, three regions and two tenants, with ports c
     ["globex", "EUR", "eu-west"],
   ]);
   expect(mesh.tenants[0]!.logs).toEqual([
-    { name: "orders", categories: ["order"], rest: true, shards: 4, replicas: 1, codec: "zstd", mirrors: "all" },
+    {
+      name: "orders",
+      categories: ["order"],
+      rest: true,
+      shards: 4,
+      replicas: 1,
+      codec: "zstd",
+      mirrors: "all",
+      keepDays: undefined,
+    },
   ]);
 });
 

@@ -300,18 +300,4 @@ export const storeMutations: readonly Mutation[] = [
     replace: "  if (sequence >= 0) return;\n",
     test: restored("a projector whose checkpoint is of another history"),
   },
-  {
-    name: "everything behind a batch that cannot be read is a stray",
-    file: "store/chain/chain.ts",
-    find: "    if (batch.previous !== accepted && !isBehindUnread(batch))",
-    replace: "    if (batch.previous !== accepted)",
-    test: { file: "test/store/chain.test.ts", name: "a batch that cannot be read is left out whole" },
-  },
-  {
-    name: "a batch of an unknown version stops its reader",
-    file: "store/chain/chain.ts",
-    find: "    if (!(error instanceof FormatError)) throw error;",
-    replace: '    if (!(error instanceof FormatError) || error.code === "version") throw error;',
-    test: { file: "test/store/chain.test.ts", name: "stops nobody" },
-  },
 ];
