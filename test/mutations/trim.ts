@@ -42,7 +42,7 @@ export const trimMutations: readonly Mutation[] = [
     file: "store/subscribe/subscription-part.ts",
     find: "    else if (reading !== undefined || given === undefined) void advance();",
     replace: "    else void advance();",
-    test: { file: "test/store/trim.test.ts", name: "after a trim everything is read as before" },
+    test: { file: "test/store/trim.test.ts", name: "a subscription to one stream takes what was trimmed" },
   },
   {
     name: "an owner claims a shard whose archive was put back to before the trim",

@@ -3,7 +3,7 @@ import { consume } from "../../mesh/consumer.ts";
 import { silent } from "../../mesh/logger.ts";
 import { followLog } from "../../store/chain/follow-log.ts";
 import { logFloor } from "../../store/chain/log-floor.ts";
-import type { LogItem, ReadLogOptions } from "../../store/event-store.ts";
+import type { LogItem, ReadLogOptions, SubscribeOptions } from "../../store/event-store.ts";
 import { hashShard } from "../../store/ids.ts";
 import type { Position } from "../../store/position.ts";
 import { type Trimmed, type TrimOptions, trimLog } from "../../store/trim/trim.ts";
@@ -67,12 +67,12 @@ async function read({ store }: TestProcess, options: ReadLogOptions): Promise<Re
 }
 
 /** Until it has caught up. */
-async function subscribe({ store }: TestProcess, from?: readonly Position[]): Promise<string[]> {
+async function subscribe({ store }: TestProcess, asked: Partial<SubscribeOptions> = {}): Promise<string[]> {
   const stop = new AbortController();
   const ids: string[] = [];
   let isDone = false;
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(5_000)]);
-  for await (const notice of store.subscribe({ signal, ...(from && { from: [...from] }) })) {
+  for await (const notice of store.subscribe({ ...asked, signal })) {
     if (notice.kind === "event") ids.push(notice.event.id);
     isDone ||= notice.kind === "caught-up";
     if (isDone) stop.abort();
@@ -115,7 +115,7 @@ test("after a trim everything is read as before, from any place and in both dire
       const seen = [0, 1, 2, 3].flatMap((shard) => {
         return whole.positions.slice(0, at + 1).findLast((one) => one.shard === shard) ?? [];
       });
-      expect((await subscribe(process, seen)).toSorted()).toEqual(ids.slice(at + 1).toSorted());
+      expect((await subscribe(process, { from: seen })).toSorted()).toEqual(ids.slice(at + 1).toSorted());
     }
     for (const stream of streams) {
       const events = await Array.fromAsync(process.store.readStream(stream!));
@@ -125,6 +125,21 @@ test("after a trim everything is read as before, from any place and in both dire
     expect(await trim(region, process, { below: { sequence: 1 } })).toMatchObject({ messages: 0 });
     await fill(process, region, `${round}-more`);
   }
+}, 30_000);
+
+test("a subscription to one stream takes what was trimmed from the archive, and what that has not yet from the log", async () => {
+  await using region = await openRegion(server.url, settings);
+  await using process = await region.process();
+  await fill(process, region, "old");
+  await trim(region, process);
+  region.archive.pause();
+  for (const id of ["x", "y", "z"]) await put(process, streams[1]!, id);
+  const whole = Array.from({ length: 12 }, (_, round) => [`old-${round}a`, `old-${round}b`]).flat();
+  for (const revision of [0, 5]) {
+    const ids = await subscribe(process, { streams: [streams[1]!], from: { revision } });
+    expect(ids).toEqual([...whole, "x", "y", "z"].slice(revision));
+  }
+  region.archive.resume();
 }, 30_000);
 
 test("the next owner knows from the archive what was trimmed: repeats, conflicts and revisions, also weeks later", async () => {
