@@ -188,10 +188,10 @@ function readLog(settings: Settings, regions: readonly string[]): TenantLog {
 
 /** Days, as backups are counted: what an archive was put back without must still be in the log. */
 function readKeep(settings: Settings): number | undefined {
-  const keep = settings.raw("keep");
-  if (keep === undefined) return undefined;
-  const days = typeof keep === "string" ? Number(/^([1-9]\d{0,4}) ?d$/.exec(keep)?.[1]) : Number.NaN;
-  if (Number.isNaN(days)) throw settings.wrong("keep", 'a number of days such as "30d"', keep);
+  const keep = settings.raw("keep") ?? "all";
+  if (keep === "all") return undefined;
+  const days = typeof keep === "string" ? Number(/^([1-9]\d{0,4})d$/.exec(keep)?.[1]) : Number.NaN;
+  if (Number.isNaN(days)) throw settings.wrong("keep", '"all" or a number of days such as "30d"', keep);
   return days;
 }
 

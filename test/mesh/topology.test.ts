@@ -69,6 +69,11 @@ test("a key that is not a setting is refused by name, with its line", () => {
   expect(problemOf(shipped.replace("rest = true", "rest = true\nshard = 4"))).toContain("log(orders).shard");
 });
 
+test("a log is kept for days where it says so", () => {
+  const kept = readMesh(shipped.replace('# keep = "all"', 'keep = "30d"'), "mesh.toml");
+  expect(kept.tenants[0]!.logs[0]!.keepDays).toBe(30);
+});
+
 test("a file that is not TOML is refused with line and column", () => {
   expect(problemOf('name = "a"\nname = "b"\n')).toMatch(/mesh\.toml, line 2, column/);
 });
@@ -100,6 +105,8 @@ const wrong: [string, (text: string) => string, RegExp][] = [
     (t) => t.replace('# disk_max = "2 GiB"', 'disk_max = "20 GiB"'),
     /storage_max .* less than/,
   ],
+  ["days without a unit", (t) => t.replace('# keep = "all"', "keep = 30"), /keep must be "all" or a number of days/],
+  ["no day at all", (t) => t.replace('# keep = "all"', 'keep = "0d"'), /keep must be .*"0d"/],
   ["a size without a unit", (t) => t.replace('# disk_max = "2 GiB"', 'disk_max = "2 gigs"'), /disk_max must be a size/],
   ["a log called append", (t) => t.replace('name = "orders"', 'name = "append"'), /cannot be called append/],
   ["no hub", (t) => t.replaceAll("[[hub]]", "[[hubs]]"), /hub must be at least 1/],

@@ -57,4 +57,11 @@ export const projectionMutations: readonly Mutation[] = [
     replace: "",
     test: { file: "test/projections/quarantine.test.ts", name: "what cannot be read is noted once" },
   },
+  {
+    name: "a transaction that could not be put in an order is given up",
+    file: "projections/database.ts",
+    find: "attempt + 1 >= limits.serializationAttempts",
+    replace: "attempt + 1 >= 1",
+    test: { file: "test/projections/conflicts.test.ts", name: "whatever writes meets 40001" },
+  },
 ];
