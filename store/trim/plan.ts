@@ -27,9 +27,11 @@ export interface TrimBound {
 }
 
 export function boundTrim({ end, last, wanted, floors }: TrimFacts): TrimBound {
+  // A cluster's leader that was cut off may know less of a shard than somebody who has need of it.
+  const ends = last.map((sequence, shard) => Math.max(sequence, ...floors.map((floor) => floor.sequences[shard] ?? 0)));
   const bounds = floors.map(({ who, sequences }) => {
     // Who has all of a shard is no bound, however long ago its last message was; a shard's later ones lie above the end.
-    const behind = sequences.filter((sequence, shard) => sequence !== undefined && sequence < (last[shard] ?? 0));
+    const behind = sequences.filter((sequence, shard) => sequence !== undefined && sequence < (ends[shard] ?? 0));
     return { who, upTo: Math.min(end, ...behind.map((sequence) => sequence ?? 0)) };
   });
   const upTo = Math.max(0, Math.min(wanted, end, ...bounds.map((bound) => bound.upTo)));

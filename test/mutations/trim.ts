@@ -58,4 +58,11 @@ export const trimMutations: readonly Mutation[] = [
     replace: "  const floor = archived === undefined ? 0 * (await shardFloor(log, shard)) : 0;",
     test: { file: "test/store/trim.test.ts", name: "a shard that was trimmed is claimed without the archive too" },
   },
+  {
+    name: "a reader under which the log was trimmed goes on as if nothing was there",
+    file: "store/chain/log-floor.ts",
+    find: "  if (floor <= missed) return;",
+    replace: "  if (floor >= missed) return;",
+    test: { file: "test/store/trim.test.ts", name: "a reader under which the log is trimmed is told so" },
+  },
 ];

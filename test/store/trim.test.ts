@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { consume } from "../../mesh/consumer.ts";
+import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
 import { followLog } from "../../store/chain/follow-log.ts";
 import { logFloor } from "../../store/chain/log-floor.ts";
-import type { LogItem, ReadLogOptions, SubscribeOptions } from "../../store/event-store.ts";
+import type { LogItem, ReadLogOptions, RecordedEvent, SubscribeOptions } from "../../store/event-store.ts";
 import { hashShard } from "../../store/ids.ts";
 import type { Position } from "../../store/position.ts";
 import { type Trimmed, type TrimOptions, trimLog } from "../../store/trim/trim.ts";
@@ -256,20 +257,32 @@ test("who may need it and cannot be asked keeps everything: another region, a wo
 
 test("a reader under which the log is trimmed is told so, and goes on from where it is", async () => {
   await using region = await openRegion(server.url, settings);
-  await using process = await region.process();
-  await fill(process, region, "then");
-  const { ids, positions } = await read(process, {});
-  const stop = new AbortController();
-  const following = followLog(region.log, { after: [0, 0, 0, 0], logger: silent, signal: stop.signal });
-  // It has read a part, and its place is gone when it asks for more: it holds no consumer that outlasts this.
-  const first = await following.next();
-  expect(first.done).toBe(false);
-  await following.return(undefined);
-  await trim(region, process);
+  await using owner = await region.process();
+  await fill(owner, region, "then");
+  const { ids } = await read(owner, {});
+  const wrap = (log: Log): Log => ({
+    ...log,
+    async *readAll({ from, to, signal }) {
+      if (from > 12) return yield* log.readAll({ from, to, signal });
+      yield* log.readAll({ from, to: 12, signal });
+      await trim(region, owner);
+      yield* log.readAll({ from: 13, to, signal });
+    },
+  });
+  await using reader = await region.process({ wrap, owns: false });
+  const seen: RecordedEvent[] = [];
+  const reading = async () => {
+    for await (const item of reader.store.readLog({})) if (item.kind === "event") seen.push(item.event);
+  };
+  const { code, message } = await refusal(reading());
+  expect([code, message]).toEqual(["unavailable", expect.stringContaining("was trimmed up to")]);
+  expect(seen.map(({ id }) => id)).toEqual(ids.slice(0, seen.length));
+  expect(seen.length).toBeGreaterThan(0);
+  const rest = await read(reader, { after: [seen.at(-1)!.position] });
+  expect([...seen.map(({ id }) => id), ...rest.ids]).toEqual(ids);
+  // A read model's projector begins anew with such a place, from the archive.
   const after = [0, 0, 0, 0];
-  for (const { shard, sequence } of positions.slice(0, 9)) after[shard] = sequence;
-  const again = followLog(region.log, { after, logger: silent, signal: stop.signal });
-  expect(await refusal(Array.fromAsync(again))).toMatchObject({ code: "unavailable" });
-  stop.abort();
-  expect((await read(process, { after: [positions[8]!] })).ids).toEqual(ids.slice(9));
+  for (const { position } of seen) after[position.shard] = position.sequence;
+  const following = followLog(region.log, { after, logger: silent, signal: new AbortController().signal });
+  expect(await refusal(Array.fromAsync(following))).toMatchObject({ code: "unavailable" });
 }, 30_000);
