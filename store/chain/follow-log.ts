@@ -61,7 +61,7 @@ async function checkPlace(log: Log, shard: number, sequence: number): Promise<vo
   // A copy of the stream may lag behind its leader.
   const message = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
   if (message?.sequence === sequence && message.shard === shard) return;
-  const text = `the log has no message ${sequence} of shard ${shard}: a checkpoint there is of another history, or of a copy that was further`;
+  const text = `the log has no message ${sequence} of shard ${shard}: a checkpoint there is of another history, or of a copy that was further, or it was trimmed`;
   throw new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 

@@ -27,11 +27,12 @@ async function place(id: string): Promise<void> {
   const items = [{ product_code: "85123A", name: "HEART", unit_price: "1.50", quantity: 2 }];
   const body = JSON.stringify({ order_id: id, customer_id: "c", currency: "GBP", items });
   const headers = { authorization: `Bearer ${await region.token("acme")}`, "content-type": "application/json" };
-  await until(`order ${id} is taken`, async () => {
+  const taken = async () => {
     // 503 where the shard's owner is being replaced.
     const { status } = await fetch(`${running.http}/v1/orders`, { method: "POST", headers, body });
     return status === 201 || status === 200;
-  });
+  };
+  await until(`order ${id} is taken`, taken, 20_000);
 }
 
 /** Not spawnSync: the region runs in this process. */
@@ -79,15 +80,20 @@ test("orders are paid, reviewed and projected around it, a restart, verify and r
   const acme = ["--config", file, "--tenant", "acme"];
   for (const words of [["rebuild"], ["verify"]])
     expect(await meridian("projections", ...words, "orders", ...acme)).toMatchObject({ status: 0 });
-  const list = await meridian("quarantine", "list", "--config", file, "--json");
-  expect(JSON.parse(list.stdout)).toHaveLength(thrown.length);
-  const table = await meridian("quarantine", "list", "--database", region.database, "--limit", "2");
-  expect(table.stdout).toContain("and more: --limit shows more than 2");
   const at = `${thrown[0]}`;
-  const words = ["quarantine", "show", "acme", "orders", at, "--home", "us-east", "--config", file];
-  expect((await meridian(...words)).stdout).toContain(`message ${at} on orders.us-east.1-0: it cannot be read (`);
-  expect((await meridian(...words, "--raw")).stdout).toBe("garbage");
-  const none = await meridian("quarantine", "show", "acme", "orders", "1", "--home", "us-east", "--config", file);
+  const show = (sequence: string, ...more: string[]) =>
+    meridian("quarantine", "show", "acme", "orders", sequence, "--home", "us-east", "--config", file, ...more);
+  const [list, table, one, raw, none] = await Promise.all([
+    meridian("quarantine", "list", "--config", file, "--json"),
+    meridian("quarantine", "list", "--database", region.database, "--limit", "2"),
+    show(at),
+    show(at, "--raw"),
+    show("1"),
+  ]);
+  expect(JSON.parse(list.stdout)).toHaveLength(thrown.length);
+  expect(table.stdout).toContain("and more: --limit shows more than 2");
+  expect(one.stdout).toContain(`message ${at} on orders.us-east.1-0: it cannot be read (`);
+  expect(raw.stdout).toBe("garbage");
   expect(none).toMatchObject({ status: 1, stdout: "" });
   expect(none.stderr).toContain("message 1 of log orders of us-east (tenant acme) is not quarantined");
   const metrics = await (await fetch(`${running.admin}/metrics`)).text();

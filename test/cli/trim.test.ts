@@ -112,8 +112,10 @@ test("a trimmed log is read, repeated, restarted, rebuilt and verified from the 
   expect(messages).toBeGreaterThan(0);
   expect((await log()).messages).toBeLessThan(whole.messages);
 
-  // Also by processes that know nothing yet.
+  // Also by processes that know nothing yet, of a broker and a database that were killed.
   await running.stop();
+  await Promise.all([region.mesh.server("us-east").kill("SIGKILL"), region.postgres.kill("SIGKILL")]);
+  await Promise.all([region.mesh.start("us-east"), region.postgres.restart()]);
   running = await region.process(...roles);
   expect(await events()).toEqual(before);
   for (const [at, id] of ids.entries()) {
