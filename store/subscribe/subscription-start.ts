@@ -47,11 +47,10 @@ export async function startAfter(
   const places = relevant.map(({ position: { shard, sequence, index } }) => ({ shard, sequence, index }));
   const wanted = wantedShards(log, shards);
   const begins = wanted.map((shard) => places.find((place) => place.shard === shard) ?? { shard, ...beginning });
-  if (begins.every(({ sequence }) => sequence >= floor.sequence)) {
-    return { places, rests, next: await nextOf(log, begins, stand), stand };
-  }
-  const below = readBelowFloor({ archive, key, floor }, begins, {});
-  return { places, rests, next: floor.sequence + 1, stand, pages: pagesOf(below, floor.sequence + 1) };
+  const above = begins.map((place) => ({ ...place, sequence: Math.max(place.sequence, floor.sequence) }));
+  const next = await nextOf(log, above, stand);
+  if (floor.sequence === 0 || inLog.length === wanted.length) return { places, rests, next, stand };
+  return { places, rests, next, stand, pages: pagesOf(readBelowFloor({ archive, key, floor }, begins, {}), next) };
 }
 
 const beginning = { sequence: 0, index: wholeBatch };

@@ -59,12 +59,17 @@ function trim(region: TestRegion, process: TestProcess, more: Partial<TrimOption
 interface Read {
   readonly ids: string[];
   readonly positions: Position[];
+  readonly streams: string[];
 }
 
 async function read({ store }: TestProcess, options: ReadLogOptions): Promise<Read> {
   const items: LogItem[] = await Array.fromAsync(store.readLog(options));
   const events = items.flatMap((item) => (item.kind === "event" ? [item.event] : []));
-  return { ids: events.map(({ id }) => id), positions: events.map(({ position }) => position) };
+  return {
+    ids: events.map(({ id }) => id),
+    positions: events.map(({ position }) => position),
+    streams: events.map(({ stream }) => stream),
+  };
 }
 
 /** Until it has caught up. */
@@ -112,6 +117,12 @@ test("after a trim everything is read as before, from any place and in both dire
     for (const [at, position] of whole.positions.entries()) {
       expect((await read(process, { after: [position] })).ids).toEqual(ids.slice(at + 1));
       expect((await read(process, { after: [position], backwards: true })).ids).toEqual(ids.slice(0, at).toReversed());
+      if (position.sequence === floor.sequence) {
+        const own = whole.streams[at]!;
+        const left = whole.ids.slice(at + 1).filter((_, later) => whole.streams[at + 1 + later] === own);
+        const asked = { streams: [own], from: [position] };
+        expect(await subscribe(process, asked)).toEqual(own === streams[0] ? [...left, `${round}-new`] : left);
+      }
       if (at % 10 !== 3) continue;
       const seen = [0, 1, 2, 3].flatMap((shard) => {
         return whole.positions.slice(0, at + 1).findLast((one) => one.shard === shard) ?? [];
