@@ -6,7 +6,7 @@ import type { Batch } from "../format/batch.ts";
 import { republishMsMax } from "../limits.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import { type DecodedBatch, decodedBatch, passedOver } from "./decoded-batch.ts";
-import { refuseTrimmed } from "./log-floor.ts";
+import { logFloor, overtaken, refuseTrimmed } from "./log-floor.ts";
 
 /** A batch that belongs to its shard's chain, with the message it came in. */
 export interface LogBatch {
@@ -40,7 +40,10 @@ export async function* followLog(log: Log, options: FollowOptions): AsyncGenerat
     chains.push(createChain(log.identity, shard, options.after[shard] ?? 0));
   }
   const from = Math.min(...chains.map((chain) => chain.accepted())) + 1;
+  let due = from;
   for await (const message of log.follow({ from, signal: options.signal })) {
+    if (message.sequence > due) await refuseOvertaken(log, options, chains);
+    due = message.sequence + 1;
     const chain = chains[message.shard];
     if (chain === undefined || message.sequence <= (options.after[message.shard] ?? 0)) continue;
     const next = chain.next(message);
@@ -83,8 +86,11 @@ export interface DecodeOptions {
 export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerator<DecodedBatch, void> {
   const { from, after, shards, logger, signal } = options;
   const chains: (Chain | undefined)[] = [];
+  let due = from;
   for await (const message of log.follow({ from, signal })) {
     const { shard, sequence } = message;
+    if (sequence > due) await refuseOvertaken(log, options, chains);
+    due = sequence + 1;
     const known = after[shard] ?? 0;
     if (!(shards?.has(shard) ?? shard < log.shards) || sequence <= known) {
       yield passedOver(message);
@@ -104,6 +110,19 @@ export async function* decodeLog(log: Log, options: DecodeOptions): AsyncGenerat
       strayAlarm(logger, message, next.stray);
       yield passedOver(message);
     }
+  }
+}
+
+/** Messages of the stream have not come: rejects where they were wanted ones, trimmed under the reader. */
+async function refuseOvertaken(
+  log: Log,
+  { after, shards }: Pick<DecodeOptions, "after" | "shards">,
+  chains: readonly (Chain | undefined)[],
+): Promise<void> {
+  const floor = await logFloor(log);
+  for (const [shard, begin] of floor.shards.entries()) {
+    const at = chains[shard]?.accepted() ?? after[shard] ?? 0;
+    if (begin > at && (shards?.has(shard) ?? true)) throw overtaken(log, begin, at);
   }
 }
 

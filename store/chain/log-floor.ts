@@ -36,12 +36,29 @@ export async function shardFloor(log: Log, shard: number): Promise<number> {
  * For a reader that meets a batch which names one that it has not met, behind `missed`: rejects with StoreError
  * "unavailable" where the log was trimmed under it, for what it would read on has a hole. Otherwise the batch is a stray.
  */
-export async function refuseTrimmed(log: Log, { shard }: StoredMessage, missed: number | undefined): Promise<void> {
+export async function refuseTrimmed(
+  log: Log,
+  { shard }: Pick<StoredMessage, "shard">,
+  missed: number | undefined,
+): Promise<void> {
   if (missed === undefined || (missed > 0 && (await isThere(log, shard, missed)))) return;
   const floor = await shardFloor(log, shard);
   if (floor <= missed) return;
-  const text = `shard ${shard} of ${log.name.log} in ${log.name.home} was trimmed up to ${floor} while it was read at ${missed}; go on after the last position: what is gone is read from the archive`;
-  throw new StoreError("unavailable", text, { retryAfterMs: 1_000 });
+  throw overtaken(log, floor, missed);
+}
+
+/**
+ * For a reader of all shards that has met none of the messages between these two, inclusive: rejects likewise. Of a shard that
+ * gets no more, no later batch would tell.
+ */
+export async function refuseHole(log: Log, from: number, to: number): Promise<void> {
+  const floor = from > to ? 0 : (await logFloor(log)).sequence;
+  if (floor >= from && floor > 0) throw overtaken(log, floor, from);
+}
+
+export function overtaken({ name }: Log, floor: number, at: number): StoreError {
+  const text = `the log ${name.log} of ${name.home} was trimmed up to ${floor} while it was read at ${at}; go on after the last position: what is gone is read from the archive`;
+  return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 async function isThere(log: Log, shard: number, sequence: number): Promise<boolean> {

@@ -4,7 +4,7 @@ import { type Batch, kinds } from "../format/batch.ts";
 import { walkBytesMax, walkMessagesMax, walkSinglyMax } from "../limits.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import type { LogBatch } from "./follow-log.ts";
-import { refuseTrimmed } from "./log-floor.ts";
+import { refuseHole, refuseTrimmed } from "./log-floor.ts";
 import { createProof, tryDecode } from "./proof.ts";
 
 /** The batches of a log, all shards, in the order of its stream, up or down, as far as a sequence; strays are skipped. */
@@ -35,7 +35,10 @@ export async function* walkUp(
   if (after !== undefined) begin(after);
   const from = (after?.message.sequence ?? floor) + 1;
   if (from > last) return;
+  let due = from;
   for await (const message of log.readAll({ from, to: last, signal })) {
+    await refuseHole(log, due, message.sequence - 1);
+    due = message.sequence + 1;
     const chain = chains[message.shard];
     const next = chain === undefined ? await proof.judge(message) : chain.next(message);
     if ("stray" in next) {
@@ -47,6 +50,7 @@ export async function* walkUp(
     if (chain === undefined) begin(found);
     yield found;
   }
+  await refuseHole(log, due, last);
 }
 
 /**
@@ -66,8 +70,11 @@ export async function* walkDown(
   };
   if (after !== undefined) name(after.message.shard, after.batch);
   const from = after === undefined ? last : after.message.sequence - 1;
+  let due = from;
   for await (const message of readDown(log, from, floor, signal)) {
     const { shard, sequence } = message;
+    await refuseHole(log, sequence + 1, due);
+    due = sequence - 1;
     const expected = named[shard];
     const skip = (why: string) => void strayAlarm(logger, message, why);
     if (expected !== undefined && sequence > expected) {
@@ -84,6 +91,7 @@ export async function* walkDown(
     name(shard, next.batch);
     yield { message, batch: next.batch };
   }
+  await refuseHole(log, floor + 1, due);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Logger } from "../../mesh/logger.ts";
 import type { Archive, LogKey } from "../archive.ts";
 import { wholeBatch } from "../chain/decoded-batch.ts";
 import type { LogBatch } from "../chain/follow-log.ts";
-import { type LogFloor, logFloor } from "../chain/log-floor.ts";
+import { type LogFloor, logFloor, refuseTrimmed } from "../chain/log-floor.ts";
 import { type WalkOptions, walkDown, walkUp } from "../chain/log-walk.ts";
 import { createProof } from "../chain/proof.ts";
 import { recordedEvents } from "../chain/recorded.ts";
@@ -176,5 +176,6 @@ async function locate(
   const message = await messageAt(log, given);
   const judged = await createProof(log).judge(message);
   if ("batch" in judged) return { message, batch: judged.batch };
+  await refuseTrimmed(log, message, judged.missed);
   throw new StoreError("invalid", "a position to read on from stands in no batch of the log", details);
 }

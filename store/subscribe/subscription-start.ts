@@ -1,7 +1,7 @@
 import type { Log } from "../../mesh/log.ts";
 import type { Archive, LogKey } from "../archive.ts";
 import { type DecodedBatch, fromEvents, passedOver, wholeBatch } from "../chain/decoded-batch.ts";
-import { logFloor } from "../chain/log-floor.ts";
+import { logFloor, refuseTrimmed } from "../chain/log-floor.ts";
 import { createProof } from "../chain/proof.ts";
 import { recordedEvents } from "../chain/recorded.ts";
 import { StoreError } from "../error.ts";
@@ -98,6 +98,7 @@ async function restOf(log: Log, { position, number }: GivenPosition): Promise<De
   if (index === wholeBatch) return undefined;
   const judged = await createProof(log).judge(message);
   if ("stray" in judged) {
+    await refuseTrimmed(log, message, judged.missed);
     const text = "a position to resume from stands in no batch of the log";
     throw new StoreError("invalid", text, { field: positionField(number) });
   }

@@ -6,6 +6,7 @@ import { silent } from "../../mesh/logger.ts";
 import { openLog } from "../../mesh/streams.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { readModels } from "../../projections/models/read-models.ts";
+import { parsePosition } from "../../store/position.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
@@ -103,10 +104,12 @@ test("a trimmed log is read, repeated, restarted, rebuilt and verified from the 
     const all = await Promise.all(ids.map((id) => call(`/v1/orders/${id}/events`)));
     return all.map(({ body }) => body.events);
   };
-  const before = await events();
+  const recorded = await events();
   const whole = await log();
   const dry = await trim("--keep-days", "0", "--dry-run");
   expect(dry).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing was removed (--dry-run)") });
+  const before = await trim("--before", position, "--dry-run", "--json");
+  expect(JSON.parse(before.stdout)).toMatchObject({ dryRun: true, upTo: parsePosition(position).sequence - 1 });
   expect((await log()).messages).toBe(whole.messages);
   const { messages, keeps } = await trimAll();
   expect(messages).toBeGreaterThan(0);
@@ -117,7 +120,7 @@ test("a trimmed log is read, repeated, restarted, rebuilt and verified from the 
   await Promise.all([region.mesh.server("us-east").kill("SIGKILL"), region.postgres.kill("SIGKILL")]);
   await Promise.all([region.mesh.start("us-east"), region.postgres.restart()]);
   running = await region.process(...roles);
-  expect(await events()).toEqual(before);
+  expect(await events()).toEqual(recorded);
   for (const [at, id] of ids.entries()) {
     expect(await call("/v1/orders", order(id))).toEqual(first[at]!);
   }

@@ -65,4 +65,11 @@ export const trimMutations: readonly Mutation[] = [
     replace: "  if (floor >= missed) return;",
     test: { file: "test/store/trim.test.ts", name: "a reader under which the log is trimmed is told so" },
   },
+  {
+    name: "what was trimmed of a shard that gets no more is missed without a word",
+    file: "store/chain/log-floor.ts",
+    find: "  if (floor >= from && floor > 0) throw",
+    replace: "  if (floor >= from && floor < 0) throw",
+    test: { file: "test/store/trim.test.ts", name: "trimmed again and again under load" },
+  },
 ];

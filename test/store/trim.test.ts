@@ -4,6 +4,7 @@ import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
 import { followLog } from "../../store/chain/follow-log.ts";
 import { logFloor } from "../../store/chain/log-floor.ts";
+import { StoreError } from "../../store/error.ts";
 import type { LogItem, ReadLogOptions, RecordedEvent, SubscribeOptions } from "../../store/event-store.ts";
 import { hashShard } from "../../store/ids.ts";
 import type { Position } from "../../store/position.ts";
@@ -297,3 +298,61 @@ test("a reader under which the log is trimmed is told so, and goes on from where
   const following = followLog(region.log, { after, logger: silent, signal: new AbortController().signal });
   expect(await refusal(Array.fromAsync(following))).toMatchObject({ code: "unavailable" });
 }, 30_000);
+
+test("trimmed again and again under load, every reader and subscriber gets each event once, in order", async () => {
+  await using region = await openRegion(server.url, settings);
+  await using one = await region.process();
+  await using two = await region.process();
+  const running = { writing: true, reading: true };
+  const writers = streams.map(async (stream, at) => {
+    let count = 0;
+    for (; running.writing; count++)
+      await eventually("it is recorded", () => put(at % 2 === 0 ? one : two, stream!, `${count}`));
+    return count;
+  });
+  let trims = 0;
+  const trimming = (async () => {
+    while (running.writing) if ((await trim(region, one)).messages > 0) trims += 1;
+  })();
+  const refused: string[] = [];
+  /** What it has begun with goes on behind the last event where it is overtaken. */
+  const insist = async (read: (seen: RecordedEvent[]) => Promise<void>) => {
+    const seen: RecordedEvent[] = [];
+    for (let last = false; ; ) {
+      try {
+        await read(seen);
+        if (last) return seen;
+        last = !running.reading;
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== "unavailable") throw error;
+        refused.push(error.message);
+      }
+    }
+  };
+  const reading = insist(async (seen) => {
+    const after = seen.slice(-1).map(({ position }) => position);
+    for await (const item of two.store.readLog({ after })) if (item.kind === "event") seen.push(item.event);
+  });
+  const subscribing = insist(async (seen) => {
+    const stop = new AbortController();
+    const from = [0, 1, 2, 3].flatMap(
+      (shard) => seen.findLast(({ position }) => position.shard === shard)?.position ?? [],
+    );
+    for await (const notice of two.store.subscribe({ from, signal: stop.signal })) {
+      if (notice.kind === "event") seen.push(notice.event);
+      if (notice.kind === "caught-up") stop.abort();
+    }
+  });
+  await eventually("it was trimmed often", () => trims >= 30, 20_000);
+  running.writing = false;
+  const counts = await Promise.all(writers);
+  await trimming;
+  running.reading = false;
+  for (const seen of [await reading, await subscribing]) {
+    for (const [at, stream] of streams.entries()) {
+      const ids = seen.filter((event) => event.stream === stream).map(({ id }) => id);
+      expect(ids).toEqual(Array.from({ length: counts[at]! }, (_, count) => `${count}`));
+    }
+  }
+  expect((await read(one, {})).ids).toEqual((await reading).map(({ id }) => id));
+}, 40_000);
