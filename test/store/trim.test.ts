@@ -1,18 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { consume } from "../../mesh/consumer.ts";
-import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
 import { followLog } from "../../store/chain/follow-log.ts";
 import { logFloor } from "../../store/chain/log-floor.ts";
-import { StoreError } from "../../store/error.ts";
-import type { LogItem, ReadLogOptions, RecordedEvent, SubscribeOptions } from "../../store/event-store.ts";
-import { hashShard } from "../../store/ids.ts";
-import type { Position } from "../../store/position.ts";
-import { type Trimmed, type TrimOptions, trimLog } from "../../store/trim/trim.ts";
+import type { TrimOptions } from "../../store/trim/trim.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { refusal } from "./conformance-calls.ts";
-import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
+import { event, openRegion } from "./region.ts";
+import { archived, fill, put, read, settings, streams, subscribe, trim } from "./trimmed.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -20,73 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-const settings = { shards: 4, bytesMax: 50 << 20 };
 const quick = { leases: { ttlMs: 1_500, renewMs: 300, marginMs: 200 } };
-
-const put = ({ store }: TestProcess, stream: string, ...ids: string[]) =>
-  store.append({ stream, expected: "any", events: ids.map((id) => event(id)) });
-
-/** A stream of each shard. */
-const streams = [0, 1, 2, 3].map((shard) => {
-  for (let at = 0; ; at++) if (hashShard(`s-${at}`, 4) === shard) return `s-${at}`;
-});
-
-/** Batches in all shards, of which one has been idle for long. */
-async function fill(process: TestProcess, region: TestRegion, prefix: string): Promise<void> {
-  await put(process, streams[3]!, `${prefix}-idle`);
-  for (let round = 0; round < 12; round++) {
-    for (const stream of streams.slice(0, 3)) await put(process, stream, `${prefix}-${round}a`, `${prefix}-${round}b`);
-  }
-  await archived(region);
-}
-
-async function archived({ archive, log }: TestRegion): Promise<void> {
-  await eventually("the archive has everything", async () => {
-    const last = await Promise.all([0, 1, 2, 3].map((shard) => log.lastMessage(shard)));
-    return last.every((message, shard) => (message?.sequence ?? 0) === archive.checkpoints()[shard]);
-  });
-}
-
-function trim(region: TestRegion, process: TestProcess, more: Partial<TrimOptions> = {}): Promise<Trimmed> {
-  const { log, archive } = region;
-  const key = { tenant: "acme", ...log.name, identity: log.identity };
-  const below = { sequence: Number.MAX_SAFE_INTEGER };
-  return trimLog({
-    ...{ connection: process.connection, log, key, archive, copies: [], consumers: [], below, dryRun: false },
-    ...more,
-  });
-}
-
-interface Read {
-  readonly ids: string[];
-  readonly positions: Position[];
-  readonly streams: string[];
-}
-
-async function read({ store }: TestProcess, options: ReadLogOptions): Promise<Read> {
-  const items: LogItem[] = await Array.fromAsync(store.readLog(options));
-  const events = items.flatMap((item) => (item.kind === "event" ? [item.event] : []));
-  return {
-    ids: events.map(({ id }) => id),
-    positions: events.map(({ position }) => position),
-    streams: events.map(({ stream }) => stream),
-  };
-}
-
-/** Until it has caught up. */
-async function subscribe({ store }: TestProcess, asked: Partial<SubscribeOptions> = {}): Promise<string[]> {
-  const stop = new AbortController();
-  const ids: string[] = [];
-  let isDone = false;
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(5_000)]);
-  for await (const notice of store.subscribe({ ...asked, signal })) {
-    if (notice.kind === "event") ids.push(notice.event.id);
-    isDone ||= notice.kind === "caught-up";
-    if (isDone) stop.abort();
-  }
-  expect(isDone).toBe(true);
-  return ids;
-}
 
 test("after a trim everything is read as before, from any place and in both directions, and so it is after the next one", async () => {
   await using region = await openRegion(server.url, settings);
@@ -203,8 +133,8 @@ test("an archive that was put back to before the trim is refused by owners, read
   await first.kill();
   await region.archive.putBack([0, 0, 0, 0]);
   await using second = await region.process(quick);
-  const refused = await refusal(put(second, streams[0]!, "x"));
-  expect(refused).toMatchObject({ code: "unavailable" });
+  const append = { stream: streams[0]!, expected: "any" as const, events: [event("x")] };
+  expect(await refusal(second.store.append(append, { timeoutMs: 4_000 }))).toMatchObject({ code: "unavailable" });
   const text = `was trimmed up to ${shards[0]}, but this region's archive has it up to 0 only`;
   expect((await refusal(read(second, {}))).message).toContain(text);
   expect((await refusal(subscribe(second))).message).toContain(text);
@@ -266,93 +196,3 @@ test("who may need it and cannot be asked keeps everything: another region, a wo
   // A region that answers: here it is this one, which serves its own archive's floors.
   expect((await trim(region, process, { copies: ["us-east"] })).messages).toBeGreaterThan(20);
 }, 30_000);
-
-test("a reader under which the log is trimmed is told so, and goes on from where it is", async () => {
-  await using region = await openRegion(server.url, settings);
-  await using owner = await region.process();
-  await fill(owner, region, "then");
-  const { ids } = await read(owner, {});
-  const wrap = (log: Log): Log => ({
-    ...log,
-    async *readAll({ from, to, signal }) {
-      if (from > 12) return yield* log.readAll({ from, to, signal });
-      yield* log.readAll({ from, to: 12, signal });
-      await trim(region, owner);
-      yield* log.readAll({ from: 13, to, signal });
-    },
-  });
-  await using reader = await region.process({ wrap, owns: false });
-  const seen: RecordedEvent[] = [];
-  const reading = async () => {
-    for await (const item of reader.store.readLog({})) if (item.kind === "event") seen.push(item.event);
-  };
-  const { code, message } = await refusal(reading());
-  expect([code, message]).toEqual(["unavailable", expect.stringContaining("was trimmed up to")]);
-  expect(seen.map(({ id }) => id)).toEqual(ids.slice(0, seen.length));
-  expect(seen.length).toBeGreaterThan(0);
-  const rest = await read(reader, { after: [seen.at(-1)!.position] });
-  expect([...seen.map(({ id }) => id), ...rest.ids]).toEqual(ids);
-  // A read model's projector begins anew with such a place, from the archive.
-  const after = [0, 0, 0, 0];
-  for (const { position } of seen) after[position.shard] = position.sequence;
-  const following = followLog(region.log, { after, logger: silent, signal: new AbortController().signal });
-  expect(await refusal(Array.fromAsync(following))).toMatchObject({ code: "unavailable" });
-}, 30_000);
-
-test("trimmed again and again under load, every reader and subscriber gets each event once, in order", async () => {
-  await using region = await openRegion(server.url, settings);
-  await using one = await region.process();
-  await using two = await region.process();
-  const running = { writing: true, reading: true };
-  const writers = streams.map(async (stream, at) => {
-    let count = 0;
-    for (; running.writing; count++)
-      await eventually("it is recorded", () => put(at % 2 === 0 ? one : two, stream!, `${count}`));
-    return count;
-  });
-  let trims = 0;
-  const trimming = (async () => {
-    while (running.writing) if ((await trim(region, one)).messages > 0) trims += 1;
-  })();
-  const refused: string[] = [];
-  /** What it has begun with goes on behind the last event where it is overtaken. */
-  const insist = async (read: (seen: RecordedEvent[]) => Promise<void>) => {
-    const seen: RecordedEvent[] = [];
-    for (let last = false; ; ) {
-      try {
-        await read(seen);
-        if (last) return seen;
-        last = !running.reading;
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.code !== "unavailable") throw error;
-        refused.push(error.message);
-      }
-    }
-  };
-  const reading = insist(async (seen) => {
-    const after = seen.slice(-1).map(({ position }) => position);
-    for await (const item of two.store.readLog({ after })) if (item.kind === "event") seen.push(item.event);
-  });
-  const subscribing = insist(async (seen) => {
-    const stop = new AbortController();
-    const from = [0, 1, 2, 3].flatMap(
-      (shard) => seen.findLast(({ position }) => position.shard === shard)?.position ?? [],
-    );
-    for await (const notice of two.store.subscribe({ from, signal: stop.signal })) {
-      if (notice.kind === "event") seen.push(notice.event);
-      if (notice.kind === "caught-up") stop.abort();
-    }
-  });
-  await eventually("it was trimmed often", () => trims >= 30, 20_000);
-  running.writing = false;
-  const counts = await Promise.all(writers);
-  await trimming;
-  running.reading = false;
-  for (const seen of [await reading, await subscribing]) {
-    for (const [at, stream] of streams.entries()) {
-      const ids = seen.filter((event) => event.stream === stream).map(({ id }) => id);
-      expect(ids).toEqual(Array.from({ length: counts[at]! }, (_, count) => `${count}`));
-    }
-  }
-  expect((await read(one, {})).ids).toEqual((await reading).map(({ id }) => id));
-}, 40_000);
