@@ -8,7 +8,7 @@ import { reviewRules } from "../orders/review.ts";
 import { CliError } from "./error.ts";
 
 /** What a process of a region can do; one process may do all of it. */
-export const roles = ["gateway", "store", "projector", "payment", "review", "saga"] as const;
+export const roles = ["gateway", "store", "projector", "payment", "review", "saga", "trimmer"] as const;
 export type Role = (typeof roles)[number];
 
 export interface Address {

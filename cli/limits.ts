@@ -5,6 +5,8 @@ export const limits = {
   /** First and longest pause between two tries to reach a server that is not up. Short: a peer's restart takes 1–2 s. */
   retryMsMin: 100,
   retryMsMax: 2_000,
+  /** How often a log is trimmed that mesh.toml keeps for days: a quarter of an hour of them is nothing to wait for. */
+  trimMs: 900_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */
@@ -36,6 +38,8 @@ export const limits = {
   /** Characters of a reason in a table, and failures that are printed: `show` and `--json` have all. */
   reasonShown: 60,
   failuresShown: 20,
+  /** `meridian quarantine show`: as much as tells a batch, JSON and text apart; `--raw` has all. */
+  quarantineShownBytes: 64,
   /** `meridian decode`: what is read from stdin before the first batch is whole; the broker's largest message is 8 MB. */
   decodeBytesMax: 64 * 1024 * 1024,
   /** Demo: from the first start of a process until it is ready. A cold disk makes initdb and the first claim slow. */

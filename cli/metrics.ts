@@ -4,6 +4,7 @@ import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-stor
 import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner/shard.ts";
 import { limits } from "./limits.ts";
+import { createProjectionGauges, type ProjectionsNow } from "./projection-metrics.ts";
 import type { Workers } from "./workers.ts";
 
 /**
@@ -14,7 +15,12 @@ export interface Metrics {
   /** The store, its appends counted and timed. */
   metered(tenant: string, store: Store): Store;
   /** The text of a scrape. Never rejects: what cannot be known now is left out. */
-  text(now: { readonly ready: boolean; readonly tenants: ReadonlyMap<string, MeasuredTenant> }): Promise<string>;
+  text(now: MetricsNow): Promise<string>;
+}
+
+export interface MetricsNow extends ProjectionsNow {
+  readonly ready: boolean;
+  readonly tenants: ReadonlyMap<string, MeasuredTenant>;
 }
 
 /** What of a tenant is shown; undefined where the process's roles do not need it. */
@@ -57,13 +63,15 @@ export function createMetrics(): Metrics {
     labelNames: ["tenant", "worker"],
     registers,
   });
+  const projecting = createProjectionGauges(registry);
   return {
     metered: (tenant, store) => ({ ...store, ...meteredAppends(tenant, store, { appends, seconds }) }),
-    async text({ ready: isReady, tenants }) {
+    async text({ ready: isReady, tenants, ...projections }) {
       const known = await Promise.all(
         [...tenants].map(async ([tenant, { store }]) => ({ tenant, store, info: store && (await standing(store)) })),
       );
       ready.set(isReady ? 1 : 0);
+      projecting.set(projections);
       shards.reset();
       for (const { tenant, store, info } of known) if (store && info) shards.set(tenant, store, info);
       worked.reset();

@@ -31,6 +31,8 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addReviews(root);
   addParked(root);
   addProjections(root);
+  addQuarantine(root);
+  addLog(root);
   addMesh(root);
   addTools(root);
   return root;
@@ -62,7 +64,10 @@ function addProcesses(root: Command): void {
     .command("up")
     .description("run one process of a region until SIGTERM")
     .requiredOption("--config <file>", "the region's file, such as configs/us-east.toml")
-    .option("--roles <list>", "gateway,store,projector,payment,review,saga: some of them (default: as the file says)")
+    .option(
+      "--roles <list>",
+      "gateway,store,projector,payment,review,saga,trimmer: some of them (default: as the file says)",
+    )
     .addHelpText("after", "\nServers and peers may start before it or after it, and may be restarted at any time.")
     .action(async (options) => (await import("./commands/up.ts")).runUp(options));
   root
@@ -187,6 +192,56 @@ function addProjections(root: Command): void {
     .action(async (model, words) =>
       (await import("./commands/projections.ts")).runProjectionsVerify({ ...words, model }),
     );
+}
+
+function addQuarantine(root: Command): void {
+  const quarantine = root
+    .command("quarantine")
+    .description("messages of a region's logs that nobody takes: what cannot be read, and strays");
+  const config = ["--config <file>", "the region's file"] as const;
+  const database = ["--database <url>", "instead of --config: this database"] as const;
+  quarantine
+    .command("list")
+    .description("newest first")
+    .option(...config)
+    .option(...database)
+    .option("--tenant <name>", "of this tenant only")
+    .option("--home <region>", "of the logs of this home region only")
+    .option("--limit <n>", "at most so many", "100")
+    .option("--json", "print JSON")
+    .action(async (words) => (await import("./commands/quarantine.ts")).runQuarantineList(words));
+  quarantine
+    .command("show <tenant> <log> <sequence>")
+    .description("one of them, with its bytes")
+    .requiredOption("--home <region>", "home region of the log")
+    .option(...config)
+    .option(...database)
+    .option("--raw", "its bytes alone, as `meridian decode` takes them")
+    .option("--json", "print JSON")
+    .action(async (tenant, log, sequence, words) =>
+      (await import("./commands/quarantine.ts")).runQuarantineShow(tenant, log, sequence, words),
+    );
+}
+
+function addLog(root: Command): void {
+  root
+    .command("log")
+    .description("a region's copies of the logs")
+    .command("trim <tenant> <log>")
+    .description("remove what every archive, worker and mirror has; reads of it go on, from the archive")
+    .requiredOption("--config <file>", "the region's file: its own copy is trimmed, others are trimmed there")
+    .option("--home <region>", "the mirror of this home's log (default: the region's own log)")
+    .option("--keep-days <n>", "keep what is younger (default: what mesh.toml says)")
+    .option("--before <position>", "keep this position and all behind it")
+    .option("--dry-run", "only say what would go")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+Nothing is removed that the archive of a region, a worker or a mirror may still need, nor while one of them cannot be
+asked; nor the last message of a shard. It cannot be taken back: keep more days than a database's backup may be old.`,
+    )
+    .action(async (tenant, log, words) => (await import("./commands/log.ts")).runLogTrim(tenant, log, words));
 }
 
 function addMesh(root: Command): void {

@@ -3,7 +3,7 @@ import type { Logger } from "../mesh/logger.ts";
 import { openLog } from "../mesh/streams.ts";
 import type { Lag, Standing } from "../projections/standing.ts";
 import { addLags } from "../projections/standing.ts";
-import { decodeBatch } from "../store/format/decode.ts";
+import { tryDecode } from "../store/chain/proof.ts";
 import type { RegionConfig } from "./config.ts";
 import { limits } from "./limits.ts";
 import { connectAs, type Surroundings } from "./tenant-logs.ts";
@@ -49,15 +49,34 @@ async function within<T>(answer: Promise<T>, ms: number): Promise<T | undefined>
   }
 }
 
+/** Where a log ends. */
+export interface LogEnd {
+  readonly log: Log;
+  /** The broker's clock. */
+  readonly timeMs: number;
+  /** Sequence of each shard's last message; 0: none. */
+  readonly last: readonly number[];
+}
+
+export async function readLogEnd(log: Log): Promise<LogEnd> {
+  const shards = Array.from({ length: log.shards }, (_, shard) => shard);
+  const last = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));
+  return { log, timeMs: (await log.state()).timeMs, last };
+}
+
 /** What the log has that neither the archive nor the build has, over all shards. Undefined: it cannot be known now. */
-export async function lagAboveArchive(log: Log, { shards }: Standing, logger: Logger): Promise<Lag | undefined> {
+export async function lagAboveArchive(
+  { log, timeMs, last }: LogEnd,
+  { shards }: Standing,
+  logger: Logger,
+): Promise<Lag | undefined> {
   try {
-    const { timeMs } = await log.state();
     const lags = shards.map(async ({ shard, checkpoint, archived }) => {
       const after = Math.max(checkpoint, archived);
-      const [first, last] = await Promise.all([log.messageAfter(shard, after), log.lastMessage(shard)]);
-      if (first === undefined || last === undefined || last.sequence <= after) return { events: 0, seconds: 0 };
-      const events = await countEvents(log, shard, first.sequence, last.sequence);
+      const end = last[shard] ?? 0;
+      const first = end > after ? await log.messageAfter(shard, after) : undefined;
+      if (first === undefined) return { events: 0, seconds: 0 };
+      const events = await countEvents(log, shard, first.sequence, end);
       // Epochs alone are nothing that anybody waits for.
       return { events, seconds: events === 0 ? 0 : Math.max(0, timeMs - first.timeMs) / 1_000 };
     });
@@ -73,7 +92,8 @@ async function countEvents(log: Log, shard: number, from: number, to: number): P
   let events = 0;
   let batches = 0;
   for await (const message of log.read(shard, { from, to })) {
-    events += decodeBatch(message.data).events.length;
+    const decoded = tryDecode(message);
+    if ("batch" in decoded) events += decoded.batch.events.length;
     if (++batches === limits.countBatchesMax) return events + (await log.count(shard, message.sequence));
   }
   return events;

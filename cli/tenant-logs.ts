@@ -18,7 +18,7 @@ export interface Surroundings {
 }
 
 /** The roles that the mesh gives its users; what a user may do follows from it. */
-export type MeshRole = "gateway" | "store" | "worker" | "projector" | "payment";
+export type MeshRole = "gateway" | "store" | "worker" | "projector" | "payment" | "operator";
 
 /** Opens a connection as one tenant and role; the file's name is the one that `meridian mesh keys` wrote. */
 export async function connectAs(around: Surroundings, tenant: Tenant, role: MeshRole): Promise<Connection> {
@@ -40,6 +40,10 @@ export async function connectAs(around: Surroundings, tenant: Tenant, role: Mesh
 
 /** The first generation of a log; a failover opens later ones. */
 export const logName = (log: TenantLog, home: string): LogName => ({ log: log.name, home, generation: 1 });
+
+/** The log that takes orders, on which workers work. */
+export const orderLog = (tenant: Tenant): TenantLog | undefined =>
+  tenant.logs.find(({ categories }) => categories.includes("order")) ?? tenant.logs.find(({ rest }) => rest);
 
 /** This region's own log: made if it is not there. */
 export async function openOwnLog(

@@ -26,6 +26,7 @@ import {
   openOwnLog,
   type Surroundings,
 } from "./tenant-logs.ts";
+import { startTrimmer } from "./trim.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 /** One tenant in a region's process. Disposing stops what it does, from the outside inwards. */
@@ -81,6 +82,7 @@ export async function openTenant({
     const leases = await findLeases(around, connection, tenant, false);
     workers = stack.use(startWorkers(around, { tenant, store, connection, leases, halt }));
   }
+  if (does("trimmer")) stack.use(startTrimmer(around, tenant));
   const services = store && {
     store,
     queries: createOrderQueries(around.database, tenant.name),

@@ -6,6 +6,7 @@ import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
+import { countQuarantine } from "../projections/quarantine.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
 import { CliError } from "./error.ts";
@@ -13,6 +14,7 @@ import { keepTrying } from "./keep-trying.ts";
 import { limits } from "./limits.ts";
 import type { ProcessLogger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
+import type { ProjectionsNow } from "./projection-metrics.ts";
 import { type ProjectorThread, startProjectorThread } from "./projector-thread.ts";
 import { openTenant, type TenantProcess } from "./tenant.ts";
 import type { Surroundings } from "./tenant-logs.ts";
@@ -47,7 +49,7 @@ export async function openRegion(
       address: config.admin,
       ready,
       status: () => status(config, parts),
-      metrics: () => metrics.text({ ready: ready().ready, tenants }),
+      metrics: async () => metrics.text({ ready: ready().ready, tenants, ...(await projectionsOf(parts, database)) }),
     }),
   );
 
@@ -73,6 +75,17 @@ export async function openRegion(
   logger.info({ region: config.region.name, roles: [...config.roles], ...gateway }, "ready");
   const opened = stack.move();
   return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** Nothing where there are no projectors, or they or the database do not answer. */
+async function projectionsOf({ projectors, tenants }: Parts, database: Database): Promise<ProjectionsNow> {
+  if (projectors === undefined) return { projections: new Map(), quarantined: [] };
+  const status = async (name: string) => [name, await projectors.status(name).catch(() => [])] as const;
+  const [projections, quarantined] = await Promise.all([
+    Promise.all([...tenants.keys()].map(status)),
+    countQuarantine(database).catch(() => []),
+  ]);
+  return { projections: new Map(projections), quarantined };
 }
 
 function openRegionDatabase(config: RegionConfig, logger: ProcessLogger): Database {

@@ -15,7 +15,7 @@ import { isTransient, ProjectionError } from "../projections/error.ts";
 import { findOverdue } from "../projections/overdue.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/open.ts";
-import { logName, type Surroundings } from "./tenant-logs.ts";
+import { logName, orderLog, type Surroundings } from "./tenant-logs.ts";
 
 export interface Workers extends AsyncDisposable {
   /** By worker. */
@@ -46,8 +46,7 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
   const started = new Map<string, Worker>();
   const stop = new AbortController();
   let watching: Promise<void> | undefined;
-  const log =
-    tenant.logs.find(({ categories }) => categories.includes("order")) ?? tenant.logs.find(({ rest }) => rest);
+  const log = orderLog(tenant);
   if (log !== undefined) {
     const name = logName(log, region);
     const { name: of, currency } = tenant;

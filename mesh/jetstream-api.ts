@@ -96,5 +96,6 @@ export interface ConsumerInfo {
   readonly name: string;
   readonly num_pending: number;
   readonly num_ack_pending: number;
+  readonly ack_floor: { readonly stream_seq: number };
   readonly config: Readonly<Record<string, unknown>>;
 }

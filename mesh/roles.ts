@@ -13,6 +13,7 @@ import {
   anyWorkerLease,
   api,
   appendSubject,
+  archiveSubject,
   leaseBucket,
   leaseStream,
   leaseSubject,
@@ -34,7 +35,7 @@ import {
 } from "./subjects.ts";
 import type { Mesh, Tenant } from "./topology.ts";
 
-export const roles = ["gateway", "store", "worker", "projector", "payment", "observer", "leaf"] as const;
+export const roles = ["gateway", "store", "worker", "projector", "payment", "operator", "observer", "leaf"] as const;
 export type Role = (typeof roles)[number];
 
 export interface Rights {
@@ -82,6 +83,8 @@ export function rightsOf(role: Role, mesh: Mesh, tenant: Tenant): Rights {
       return client(reading(streams), { forbidden: touching(durable) });
     case "payment":
       return paymentProvider();
+    case "operator":
+      return client(operating(streams));
     case "observer":
       return observer(streams, durable);
     case "leaf":
@@ -152,6 +155,18 @@ function storing(tenant: Tenant, streams: readonly string[]): string[] {
     ...own.map(localApi),
     ...ofHomes,
   ];
+}
+
+/** Trims logs: looks at them and at who still needs what is in them, asks the regions, and purges. It writes to none. */
+function operating(streams: readonly string[]): string[] {
+  const subjects = streams.flatMap((stream) => [
+    api.streamInfo(R, stream),
+    api.messageGet(R, stream),
+    api.directGet(R, stream),
+    api.consumerList(R, stream),
+    api.streamPurge(R, stream),
+  ]);
+  return [archiveSubject("*"), ...subjects.map(localApi)];
 }
 
 /** Answers whoever asks, and says nothing of its own accord: it may be somebody else's program. */

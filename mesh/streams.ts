@@ -6,6 +6,7 @@ import { type ConsumerInfo, call, callPatiently, type StreamInfo } from "./jetst
 import { createLog, type LogFacts } from "./jetstream-log.ts";
 import * as limits from "./limits.ts";
 import type { Log, LogName } from "./log.ts";
+import { listConsumers } from "./retention.ts";
 import { api, logStream, logSubjects, mirrorConsumer, mirrorSubject, mirrorTarget } from "./subjects.ts";
 
 const identityKey = "meridian-identity";
@@ -134,19 +135,10 @@ export async function ensureMirrorSource(c: Connection, name: LogName, target: s
  */
 export async function mirrorLag(c: Connection, name: LogName): Promise<{ target: string; pending: number }[]> {
   const stream = logStream(name);
-  const lags: { target: string; pending: number }[] = [];
-  for (let offset = 0; ; ) {
-    const page = await call<{ total: number; consumers?: ConsumerInfo[] }>(c, api.consumerList(c.region, stream), {
-      offset,
-    });
-    const consumers = page.consumers ?? [];
-    for (const consumer of consumers) {
-      const target = mirrorTarget(consumer.name);
-      if (target !== undefined) lags.push({ target, pending: consumer.num_pending + consumer.num_ack_pending });
-    }
-    offset += consumers.length;
-    if (consumers.length === 0 || offset >= page.total) return lags;
-  }
+  return (await listConsumers(c, stream)).flatMap(({ name: consumer, num_pending, num_ack_pending }) => {
+    const target = mirrorTarget(consumer);
+    return target === undefined ? [] : [{ target, pending: num_pending + num_ack_pending }];
+  });
 }
 
 async function streamInfo(c: Connection, stream: string): Promise<StreamInfo | undefined> {

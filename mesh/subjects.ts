@@ -31,6 +31,9 @@ export const shardInfoSubject = (region: string, owner: string): string => `appe
 /** Where an owner says at which sequence a shard of its ends; within the same rights. */
 export const shardEndSubject = (region: string, owner: string): string => `append.${region}.${owner}-end`;
 
+/** Where a region says how far its archive is with a log; within the same rights. */
+export const archiveSubject = (region: string): string => `append.${region}.archive`;
+
 export const paymentSubject = (region: string): string => `payments.${region}.process`;
 
 /** The payment provider as a NATS service; any implementation of it has these names. */
@@ -48,6 +51,7 @@ export const api = {
   streamNames: (domain: string) => `$JS.${domain}.API.STREAM.NAMES`,
   streamList: (domain: string) => `$JS.${domain}.API.STREAM.LIST`,
   streamInfo: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.INFO.${stream}`,
+  streamPurge: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.PURGE.${stream}`,
   messageGet: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.MSG.GET.${stream}`,
   directGet: (domain: string, stream: string) => `$JS.${domain}.API.DIRECT.GET.${stream}`,
   consumerCreate: (domain: string, stream: string, consumer: string, filter?: string) =>

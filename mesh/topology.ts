@@ -41,6 +41,8 @@ export interface TenantLog {
   readonly codec: "zstd" | "snappy" | "none";
   /** Regions that hold a copy of every home's log: residency. */
   readonly mirrors: "all" | readonly string[];
+  /** What is older is trimmed from the log and its copies, if the archives have it; undefined: nothing is. */
+  readonly keepDays: number | undefined;
 }
 
 export interface Tenant {
@@ -183,7 +185,17 @@ function readLog(settings: Settings, regions: readonly string[]): TenantLog {
     replicas: readReplicas(settings),
     codec: settings.oneOf("codec", ["zstd", "snappy", "none"], "zstd"),
     mirrors: mirrors as "all" | string[],
+    keepDays: readKeep(settings),
   };
+}
+
+/** Days, as backups are counted: what an archive was put back without must still be in the log. */
+function readKeep(settings: Settings): number | undefined {
+  const keep = settings.raw("keep") ?? "all";
+  if (keep === "all") return undefined;
+  const days = typeof keep === "string" ? Number(/^([1-9]\d{0,4})d$/.exec(keep)?.[1]) : Number.NaN;
+  if (Number.isNaN(days)) throw settings.wrong("keep", '"all" or a number of days such as "30d"', keep);
+  return days;
 }
 
 /** Three servers go on without one of them; two would not, and no more than three are needed for that. */

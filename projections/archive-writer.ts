@@ -5,6 +5,7 @@ import { joinBodies } from "./bodies.ts";
 import { bytes, numbers, texts, times } from "./column.ts";
 import type { Database, Parameter, RunOptions } from "./database.ts";
 import { readCheckpoint } from "./logs.ts";
+import { quarantine } from "./quarantine.ts";
 import type { ProjectionWriter, WritePlace } from "./writer.ts";
 
 /**
@@ -40,6 +41,7 @@ export const archiveWriter: ProjectionWriter = {
     },
     alarms: [],
   }),
+  quarantine,
   async look(db, { log, shard }, options) {
     const rows = await db.query(readCheckpoint, [log, "archive", shard], options);
     return Number(rows[0]?.sequence ?? 0);

@@ -2,8 +2,9 @@ import type { Archive, LogKey, LookedUp } from "../store/archive.ts";
 import { StoreError } from "../store/error.ts";
 import type { RecordedEvent } from "../store/event-store.ts";
 import { decodeMeta } from "../store/format/meta.ts";
+import { largestIndex } from "./archived-batches.ts";
 import { archivedStream, pageStreams, summarizeStream } from "./archived-streams.ts";
-import { texts } from "./column.ts";
+import { numbers as numbersOf, texts } from "./column.ts";
 import type { Database, Row, RunOptions } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import { limits } from "./limits.ts";
@@ -54,6 +55,29 @@ left join lateral (
 export const readStreamPage = streamPage(">=", "asc");
 export const readStreamPageBackwards = streamPage("<=", "desc");
 
+/**
+ * A log's events in the order of its stream: of each shard as many as a page may have, by its index, and of all of these the
+ * first. A page is cut by bytes as that of a stream is.
+ */
+const logPage = (compared: string, direction: string) => `select q.* from (
+  select p.*, sum(p.size) over (order by p.sequence ${direction}, p.idx ${direction}) as bytes from (
+    select e.* from unnest($2::int2[], $3::int8[], $4::int4[]) as s (shard, sequence, idx)
+    cross join lateral (
+      select stream, revision, event_id, digest, type, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_us,
+        v.shard, v.sequence, v.idx, data, meta, octet_length(data) + coalesce(octet_length(meta), 0) as size
+      from events v where v.log = $1::int4 and v.shard = s.shard and (v.sequence, v.idx) ${compared} (s.sequence, s.idx)
+        and v.sequence <= $5::int8
+      order by v.sequence ${direction}, v.idx ${direction} limit $6::int4
+    ) e order by e.sequence ${direction}, e.idx ${direction} limit $6::int4
+  ) p
+) q where q.bytes - q.size < $7::int8 order by q.sequence ${direction}, q.idx ${direction}`;
+
+export const readLogPage = logPage(">", "asc");
+export const readLogPageBackwards = logPage("<", "desc");
+
+export const lastArchivedBatch = `select sequence from events
+where log = $1::int4 and shard = $2::int2 and sequence <= $3::int8 order by sequence desc, idx desc limit 1`;
+
 /** What a shard's owner asks before it decides: reads by clients, however many, must not hold it up. */
 const forAppends = { lane: "store" } as const;
 
@@ -91,6 +115,22 @@ export function createArchive(database: Database): Archive {
       const rows = await database.query(page.backwards === true ? readStreamPageBackwards : readStreamPage, place);
       const events = rows.filter((row) => row.revision !== null).map((row) => recordedEvent(row, log, shard, stream));
       return { floor: Number(rows[0]!.floor), events, more: Number(rows[0]!.matched ?? 0) > events.length };
+    },
+    async readLog(log, { places, upTo, limit, backwards = false }) {
+      const number = await logs.find(log);
+      if (number === undefined) return [];
+      const columns = [places.map(({ shard }) => shard), places.map(({ sequence }) => sequence)];
+      // An index that stands for a whole batch is larger than SQL's.
+      const indexes = places.map(({ index }) => Math.min(index, largestIndex));
+      const values = [number, ...[...columns, indexes].map(numbersOf), upTo, limit, limits.pageBytes];
+      const rows = await database.query(backwards ? readLogPageBackwards : readLogPage, values);
+      return rows.map((row) => recordedEvent(row, log, row.shard as number, row.stream as string));
+    },
+    async lastBatch(log, shard, upTo) {
+      const number = await logs.find(log);
+      if (number === undefined) return 0;
+      const rows = await database.query(lastArchivedBatch, [number, shard, upTo]);
+      return Number(rows[0]?.sequence ?? 0);
     },
     async summary(log, shard, stream) {
       const number = await logs.find(log);

@@ -66,7 +66,7 @@ export async function* archivedBatches(
   }
 }
 
-const largestIndex = 2 ** 31 - 1;
+export const largestIndex = 2 ** 31 - 1;
 
 async function readPage(
   db: Database,

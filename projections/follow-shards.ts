@@ -1,4 +1,4 @@
-import type { LogBatch } from "../store/chain/follow-log.ts";
+import type { LogBatch, LogStray } from "../store/chain/follow-log.ts";
 import type { Logger } from "../store/event-store.ts";
 import { kinds } from "../store/format/batch.ts";
 import { delay, jitter, monotonicMs } from "./clock.ts";
@@ -9,8 +9,8 @@ import { readCheckpoints } from "./logs.ts";
 import { createShardQueue, type ShardQueue } from "./shard-queue.ts";
 import type { PreparedWrite, ProjectionWriter } from "./writer.ts";
 
-/** Every accepted batch after these sequences (one a shard), then live until the signal aborts: `followLog`. */
-export type LogSource = (after: readonly number[], signal: AbortSignal) => AsyncIterable<LogBatch>;
+/** Every message after these sequences (one a shard), then live until the signal aborts: `followLog`. */
+export type LogSource = (after: readonly number[], signal: AbortSignal) => AsyncIterable<LogBatch | LogStray>;
 
 export interface ProjectorCounters {
   events: number;
@@ -63,8 +63,14 @@ export async function followShards(following: Following, ended: AbortSignal): Pr
   }
 }
 
-async function read({ source, checkpoints, queues }: Following, signal: AbortSignal): Promise<void> {
+async function read(following: Following, signal: AbortSignal): Promise<void> {
+  const { db, log, source, checkpoints, queues, writer } = following;
   for await (const item of source([...checkpoints], signal)) {
+    if ("stray" in item) {
+      // Before what comes behind it is taken: no checkpoint ever passes a message that is not noted.
+      await writer.quarantine?.(db, log, item, { signal });
+      continue;
+    }
     const queue = queues[item.message.shard];
     if (queue !== undefined) await queue.put(item, signal);
     if (signal.aborted) return;
@@ -163,11 +169,11 @@ async function tryWrite(
 }
 
 /** What is written next must follow what was written last: a checkpoint never passes a batch that it has not seen. */
-function assertChained({ batch, message }: LogBatch, checkpoint: number): void {
-  if (batch.kind === kinds.epoch || batch.previous === checkpoint) return;
+function assertChained({ batch, message, follows = batch.previous }: LogBatch, checkpoint: number): void {
+  if (batch.kind === kinds.epoch || follows === checkpoint) return;
   throw new ProjectionError(
     "away",
-    `batch ${message.sequence} of shard ${message.shard} follows ${batch.previous}, but the checkpoint is ${checkpoint}: reading again`,
+    `batch ${message.sequence} of shard ${message.shard} follows ${follows}, but the checkpoint is ${checkpoint}: reading again`,
   );
 }
 

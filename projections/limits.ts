@@ -51,6 +51,11 @@ export const limits = {
   sealAttempts: 5,
   /** status: a shard's lag is counted up to here; what is beyond is "many", and counting it would cost more than it tells. */
   lagEventsMax: 100_000,
+  /** Quarantine: of a message so much, above a batch of the largest size; CockroachDB takes 16 MiB, and hex doubles it. */
+  quarantinedBytesMax: 4 << 20,
+  /** So many messages of a log are kept like that, and of those behind them this much: a flood must not fill the disk. */
+  quarantinedWholeMax: 1_000,
+  quarantinedPrefixBytes: 1_024,
   /** verify: rows of a table compared at once, of each side; each may carry an order of 1 MiB. */
   compareRows: 200,
   /** verify: where no row of so many is on both sides, the two are not worth comparing. */

@@ -1,5 +1,12 @@
 import { fileURLToPath } from "node:url";
-import { lookUpPairs, readStreamPage, readStreamPageBackwards } from "./archive.ts";
+import {
+  lastArchivedBatch,
+  lookUpPairs,
+  readLogPage,
+  readLogPageBackwards,
+  readStreamPage,
+  readStreamPageBackwards,
+} from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
 import { readShardPage } from "./archived-batches.ts";
@@ -43,6 +50,7 @@ import {
 } from "./order-sql.ts";
 import { selectOverdue } from "./overdue.ts";
 import { pageParked } from "./parked-steps.ts";
+import { countQuarantined, noteQuarantined, oneQuarantined, pageQuarantined } from "./quarantine.ts";
 import { pageReviews } from "./reviews.ts";
 import { beginPastSnapshot, beginSnapshot, endWithClient } from "./snapshot.ts";
 import { readShardLag, readStandings } from "./standing.ts";
@@ -85,6 +93,9 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       lookUpPairs,
       readStreamPage,
       readStreamPageBackwards,
+      readLogPage,
+      readLogPageBackwards,
+      lastArchivedBatch,
       summarizeStream,
       pageStreams,
       readShardPage,
@@ -105,6 +116,10 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       pageParked,
       pageReviews,
       readCustomerHistory,
+      noteQuarantined,
+      pageQuarantined,
+      oneQuarantined,
+      countQuarantined,
     }),
     ...Object.entries(buildSql),
     ...models,

@@ -1,17 +1,17 @@
-import type { LogBatch } from "../store/chain/follow-log.ts";
+import type { LogBatch, LogStray } from "../store/chain/follow-log.ts";
 import type { LogSource } from "./follow-shards.ts";
 import { limits } from "./limits.ts";
 
 /**
  * One reader of a log for all of its projections: a batch is fetched and decoded once. The last batches are kept a while; who
  * falls behind them, or begins before them, reads the log by itself until it meets them. So none waits for a slower one, and
- * each gets what it would get alone.
+ * each gets what it would get alone; of strays, which are no place to go on from, perhaps some twice.
  */
 export function shareSource(source: LogSource): LogSource {
   let tail: Tail | undefined;
 
   /** The batches from `at` on, out of those that are kept. Answers true at their end, false where it has fallen behind them. */
-  async function* join(joined: Tail, at: number[], signal: AbortSignal): AsyncGenerator<LogBatch, boolean> {
+  async function* join(joined: Tail, at: number[], signal: AbortSignal): AsyncGenerator<LogMessage, boolean> {
     joined.followers += 1;
     try {
       for (let index = joined.first; !signal.aborted && index >= joined.first; ) {
@@ -25,7 +25,7 @@ export function shareSource(source: LogSource): LogSource {
         index += 1;
         const { shard, sequence } = item.message;
         if (sequence <= at[shard]!) continue;
-        at[shard] = sequence;
+        if ("batch" in item) at[shard] = sequence;
         yield item;
       }
       return false;
@@ -50,7 +50,7 @@ export function shareSource(source: LogSource): LogSource {
       const met = new AbortController();
       let ended = true;
       for await (const item of source([...at], AbortSignal.any([signal, met.signal]))) {
-        at[item.message.shard] = item.message.sequence;
+        if ("batch" in item) at[item.message.shard] = item.message.sequence;
         yield item;
         if (tail?.fits(at) !== true) continue;
         ended = false;
@@ -62,8 +62,10 @@ export function shareSource(source: LogSource): LogSource {
   };
 }
 
+type LogMessage = LogBatch | LogStray;
+
 interface Tail {
-  readonly items: readonly LogBatch[];
+  readonly items: readonly LogMessage[];
   /** How many were dropped: the number of the first item. */
   readonly first: number;
   readonly failure: unknown;
@@ -79,7 +81,7 @@ interface Tail {
 function openTail(source: LogSource, after: readonly number[]): Tail {
   const stopping = new AbortController();
   const batches = source([...after], stopping.signal)[Symbol.asyncIterator]();
-  const items: LogBatch[] = [];
+  const items: LogMessage[] = [];
   /** Of each shard the last batch before the items. */
   const before = [...after];
   const shards = new Map<number, number>();
@@ -121,9 +123,9 @@ function openTail(source: LogSource, after: readonly number[]): Tail {
     for (const wake of [...waiting]) wake();
   }
 
-  function keep(item: LogBatch): void {
+  function keep(item: LogMessage): void {
     items.push(item);
-    shards.set(item.message.sequence, item.message.shard);
+    if ("batch" in item) shards.set(item.message.sequence, item.message.shard);
     bytes += item.message.data.length;
     if (items.length < 2 * limits.sharedBatchesMax && bytes < 2 * limits.sharedBytesMax) return;
     // Half of them at once: to drop one by one would move all the others each time.
@@ -133,9 +135,8 @@ function openTail(source: LogSource, after: readonly number[]): Tail {
       (bytes > limits.sharedBytesMax && count < items.length - 1)
     ) {
       const { message } = items[count++]!;
-      before[message.shard] = message.sequence;
-      shards.delete(message.sequence);
       bytes -= message.data.length;
+      if (shards.delete(message.sequence)) before[message.shard] = message.sequence;
     }
     items.splice(0, count);
     tail.first += count;

@@ -1,4 +1,4 @@
-import type { LogBatch } from "../store/chain/follow-log.ts";
+import type { LogBatch, LogStray } from "../store/chain/follow-log.ts";
 import type { Database, RunOptions } from "./database.ts";
 
 /** Where a write begins and ends. */
@@ -24,6 +24,8 @@ export interface ProjectionWriter {
   readonly name: string;
   /** Pure, and never throws for what an event may hold. */
   prepare(batches: readonly LogBatch[]): PreparedWrite;
+  /** Notes a message that is none of the chain's; as often as it is met, it is there once. Absent: nothing is noted. */
+  quarantine?(db: Database, log: number, stray: LogStray, options: RunOptions): Promise<void>;
   /** The checkpoint as it stands after a write that was refused, or whose outcome is unknown. */
   look(db: Database, place: Pick<WritePlace, "log" | "shard">, options: RunOptions): Promise<number>;
 }

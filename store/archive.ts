@@ -42,6 +42,16 @@ export interface ArchivedPage {
   readonly more?: boolean;
 }
 
+/** Of a log's events, all shards, in the order of its stream. */
+export interface LogPage {
+  /** For each shard that is read, the place behind which (backwards: before which) its events lie. */
+  readonly places: readonly { readonly shard: number; readonly sequence: number; readonly index: number }[];
+  /** Stream sequence, inclusive; backwards there is none. */
+  readonly upTo: number;
+  readonly limit: number;
+  readonly backwards?: boolean;
+}
+
 /** A stream as the archive has it. */
 export interface ArchivedStream {
   readonly stream: string;
@@ -71,6 +81,10 @@ export interface Archive {
   lookUp(log: LogKey, shard: number, pairs: readonly LookUp[]): Promise<{ floor: number; found: readonly LookedUp[] }>;
   /** At most `limit` events of one stream; fewer, and `more`, where they are large. */
   readStream(log: LogKey, shard: number, stream: string, page: StreamPage): Promise<ArchivedPage>;
+  /** At most `limit` events, fewer where they are large; none: there are no more. */
+  readLog(log: LogKey, page: LogPage): Promise<readonly RecordedEvent[]>;
+  /** Sequence of the shard's last batch with events at or below `upTo`; 0: none. */
+  lastBatch(log: LogKey, shard: number, upTo: number): Promise<number>;
   /** Without `stream`: the archive has no event of it. */
   summary(log: LogKey, shard: number, stream: string): Promise<{ floor: number; stream?: ArchivedStream }>;
   /** At most `limit` streams of the log, ascending. */

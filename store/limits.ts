@@ -62,6 +62,8 @@ export const forwardAppendsMax = 1_000;
 export const forwardBytesMax = 4 << 20;
 /** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms, so 1,000 keep turns short. */
 export const readPageEvents = 1_000;
+/** Trimming: how long another region may take to say how far its archive is; nobody waits for it. */
+export const archiveFloorsMs = 5_000;
 /** Categories and event types that a read of a log may name, each. */
 export const filterNamesMax = 100;
 /** A read of a log says how far it has come when so many events have passed it by, or some for so long. */

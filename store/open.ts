@@ -20,6 +20,7 @@ import { createShardEnds } from "./shards/shard-ends.ts";
 import { createShardInfo } from "./shards/shard-info.ts";
 import type { StoreOptions } from "./store-options.ts";
 import { createSubscriptions } from "./subscribe/subscriptions.ts";
+import { serveArchiveFloors } from "./trim/archive-floors.ts";
 
 export interface Store extends EventStore, AsyncDisposable {
   /** Nonce of this process, as leases and subjects name it. */
@@ -61,12 +62,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const logOf = createRouter(options.tenant, locals);
 
   const { forwarded, ...appends } = createAppends({ region, homes, logOf, forwarder });
-  const servers = !owns
-    ? []
-    : [
-        serve(connection, appendSubject(region, owner), {}, createForwardHandler(forwarded(true))),
-        serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
-      ];
+  const servers = owns ? serveOthers(options, owner, locals, forwarded) : [];
   const shards = createShardInfo({ ...options, owner, owns, locals });
   const ends = createShardEnds({ ...options, owner, owns, locals });
   const watching = watchLeases(options.leases, [...locals, members, shards, ends], logger, signal);
@@ -97,6 +93,27 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       await watching;
     },
   };
+}
+
+/** What a process that owns shards answers to those that do not, and to other regions. */
+function serveOthers(
+  options: StoreOptions,
+  owner: string,
+  locals: readonly LocalLog[],
+  forwarded: ReturnType<typeof createAppends>["forwarded"],
+): AsyncDisposable[] {
+  const { region, connection } = options;
+  return [
+    serve(connection, appendSubject(region, owner), {}, createForwardHandler(forwarded(true))),
+    serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
+    serveArchiveFloors({ ...options, logs: () => heldLogs(options, locals), keyOf: (log) => keyOf(options, log) }),
+  ];
+}
+
+/** Own and mirrored. */
+function heldLogs({ regions, region }: StoreOptions, locals: readonly LocalLog[]): Log[] {
+  const others = regions.filter(({ name }) => name !== region);
+  return locals.flatMap((local) => [local.own, ...others.flatMap(({ name }) => local.mirror(name) ?? [])]);
 }
 
 function keyOf(options: StoreOptions, log: Log): LogKey {

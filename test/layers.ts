@@ -25,13 +25,14 @@ export const allowed: Record<string, readonly string[]> = {
   "store/shards": ["store/owner", "store", "mesh"],
   "store/read": ["store/shards", "store/owner", "store/chain", "store/format", "store", "mesh"],
   "store/subscribe": ["store/read", "store/shards", "store/chain", "store/format", "store", "mesh"],
-  "store/open": ["store/subscribe", "store/read", "store/shards", "store/owner", "store", "mesh"],
+  "store/trim": ["store", "mesh"],
+  "store/open": ["store/trim", "store/subscribe", "store/read", "store/shards", "store/owner", "store", "mesh"],
   projections: ["store/chain", "store/format", "store", "orders"],
   "orders/workers": ["store/chain", "store/format", "store", "mesh", "orders"],
   gateway: ["projections", "store/open", "store/chain", "store/format", "store", "orders"],
   cli: [
     ...["gateway", "projections", "orders/workers", "orders", "store", "store/open", "store/subscribe", "store/read"],
-    ...["store/shards", "store/owner", "store/chain", "store/format", "mesh"],
+    ...["store/trim", "store/shards", "store/owner", "store/chain", "store/format", "mesh"],
   ],
 };
 

@@ -2,6 +2,7 @@ import { renderTable } from "../demo/table.ts";
 import { CliError } from "../error.ts";
 import { createGatewayClient, type GatewayClient, type GatewayWords, printable } from "../gateway-client.ts";
 import { limits } from "../limits.ts";
+import { readCount } from "../read-count.ts";
 import { type ReplayedAll, replayAll, type Step, type StepPage } from "../replay-all.ts";
 
 export interface ParkedWords extends GatewayWords {
@@ -22,8 +23,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const clientOf = (words: GatewayWords): GatewayClient => createGatewayClient(words, process.env);
 
 export async function runParkedList(words: ListWords): Promise<void> {
-  const limit = /^\d{1,7}$/.test(words.limit) ? Number(words.limit) : 0;
-  if (limit === 0) throw new CliError("usage", `--limit must be a whole number from 1, not "${words.limit}"`);
+  const limit = readCount("--limit", words.limit);
   const client = clientOf(words);
   const steps: Step[] = [];
   let more = false;

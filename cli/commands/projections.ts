@@ -1,20 +1,16 @@
-import { setTimeout as wait } from "node:timers/promises";
-import { type Database, openDatabase } from "../../projections/database.ts";
-import { ProjectionError } from "../../projections/error.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import type { ReadModel } from "../../projections/read-model.ts";
 import { rebuild } from "../../projections/rebuild.ts";
 import { lagBehindArchive, readAllStandings, type Standing } from "../../projections/standing.ts";
 import { verify } from "../../projections/verify.ts";
 import { followLog } from "../../store/chain/follow-log.ts";
-import { loadRegionConfig, type RegionConfig } from "../config.ts";
+import { openBeside, withTables } from "../beside-region.ts";
+import type { RegionConfig } from "../config.ts";
 import { renderTable } from "../demo/table.ts";
 import { CliError } from "../error.ts";
 import { limits } from "../limits.ts";
-import { createLogger } from "../logger.ts";
-import { lagAboveArchive, openProjectionLogs, type ProjectionLogs } from "../projection-logs.ts";
+import { lagAboveArchive, type ProjectionLogs, readLogEnd } from "../projection-logs.ts";
 import { describeDifference, describeProgress, statusTable } from "../projection-words.ts";
-import { guardRejections } from "../rejections.ts";
 import type { Surroundings } from "../tenant-logs.ts";
 
 export interface ProjectionsWords {
@@ -41,20 +37,20 @@ export async function runProjectionsList({ json }: ProjectionsWords): Promise<vo
 }
 
 export async function runProjectionsStatus(words: ProjectionsWords): Promise<void> {
-  const { config: file, database: url } = words;
-  if ((file === undefined) === (url === undefined)) {
-    throw new CliError("usage", "give one of --config (the region's file) and --database (its URL)");
-  }
-  const config = file === undefined ? undefined : loadRegionConfig(file, process.env);
-  await using opened = open(config, url ?? config!.database.url);
-  const { around, logs } = opened;
+  await using beside = openBeside(words);
+  const { database, region } = beside;
   const lines = await Promise.all(
-    chosen(await readStandingsOf(around.database), words).map(async (standing) => {
+    chosen(await withTables(readAllStandings(database)), words).map(async (standing) => {
       const { home, generation } = standing;
-      const log = await logs?.find(standing.tenant, { log: standing.log, home, generation });
+      const log = await region?.logs.find(standing.tenant, { log: standing.log, home, generation });
       const [behind, above] = await Promise.all([
-        lagBehindArchive(around.database, standing),
-        log === undefined ? undefined : lagAboveArchive(log, standing, around.logger),
+        lagBehindArchive(database, standing),
+        log === undefined
+          ? undefined
+          : readLogEnd(log).then(
+              (end) => lagAboveArchive(end, standing, region!.around.logger),
+              () => undefined,
+            ),
       ]);
       return { ...standing, behind, above };
     }),
@@ -141,36 +137,20 @@ async function withLogs(words: ModelWords, act: (one: Chosen) => Promise<void>):
     const names = readModels.map(({ name }) => name).join(", ");
     throw new CliError("usage", `there is no read model "${words.model}"; there are ${names}`);
   }
-  const config = loadRegionConfig(words.config, process.env);
-  await using opened = open(config, config.database.url);
-  const { around, logs } = opened;
-  const standings = chosen(await readStandingsOf(around.database), words);
+  await using beside = openBeside({ config: words.config });
+  const { config, around, logs } = beside.region!;
+  const standings = chosen(await withTables(readAllStandings(around.database)), words);
   // The archive is in every log's list; a model that was never projected is made as well.
   const all = standings.filter((standing) => standing.model === "archive");
   if (all.length === 0)
     throw new CliError("usage", "the database knows no such log: nothing was projected into it yet");
   try {
-    for (const standing of all) await act({ model, standing, config, around, logs: logs! });
+    for (const standing of all) await act({ model, standing, config, around, logs });
   } catch (error) {
     // Whatever it was that was cut off by it.
     throw around.signal.aborted ? around.signal.reason : error;
   }
 }
-
-/** A region's own processes bring its database up to date: a newer program that only looks must not do it under them. */
-async function readStandingsOf(database: Database): Promise<Standing[]> {
-  try {
-    return await readAllStandings(database);
-  } catch (error) {
-    if (!(error instanceof ProjectionError) || error.details.sqlState !== undefinedTable) throw error;
-    throw new CliError(
-      "failed",
-      "the database has not the tables that this program knows: run `meridian migrate`, or start the region with it",
-      { cause: error },
-    );
-  }
-}
-const undefinedTable = "42P01";
 
 function chosen(standings: readonly Standing[], { tenant, home }: ProjectionsWords): Standing[] {
   return standings.filter(
@@ -186,27 +166,4 @@ function contextOf(config: RegionConfig, tenant: string): { currency: string } {
     "configuration",
     `tenant ${tenant} is in the database but not in ${config.file}'s mesh: leave it out with --tenant`,
   );
-}
-
-/** Ends with SIGINT and SIGTERM: what was made so far stays, and is gone on with. */
-function open(config: RegionConfig | undefined, url: string) {
-  const logger = createLogger({ name: config?.region.name ?? "projections", level: "error" });
-  guardRejections(logger);
-  const database = openDatabase({ url, application: "meridian projections", logger });
-  const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => stop.abort(new CliError("interrupted", "stopped before it was done: run it again")));
-  }
-  const around = { config: config!, database, logger, signal: stop.signal };
-  const logs = config === undefined ? undefined : openProjectionLogs(config, around);
-  return {
-    around,
-    logs,
-    async [Symbol.asyncDispose]() {
-      // A broker that hangs does not keep the command.
-      await Promise.race([logs?.[Symbol.asyncDispose](), wait(limits.statusMs, undefined, { ref: false })]);
-      await database.close();
-      logger.flush();
-    },
-  };
 }

@@ -1,5 +1,6 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
 import { createChain } from "../../store/chain/chain.ts";
+import { shardFloor } from "../../store/chain/log-floor.ts";
 import { StoreError } from "../../store/error.ts";
 import type { EventStore } from "../../store/event-store.ts";
 import type { Batch, BatchEvent } from "../../store/format/batch.ts";
@@ -35,10 +36,11 @@ export function createTrust(options: TrustOptions): Trust {
   const accepted = new Set<number>();
 
   async function readUpTo(sequence: number): Promise<string | undefined> {
-    const { firstSequence } = await log.state();
-    const whole = createChain(log.identity, shard, 0);
-    let stray: string | undefined = "the log does not hold it";
-    for await (const message of log.read(shard, { from: firstSequence, to: sequence, signal })) {
+    // At the floor stands a batch of the chain; what was trimmed below it, the store has.
+    const floor = await shardFloor(log, shard);
+    const whole = createChain(log.identity, shard, floor);
+    let stray: string | undefined = sequence === floor ? undefined : "the log does not hold it";
+    for await (const message of log.read(shard, { from: floor + 1, to: sequence, signal })) {
       const next = whole.next(message);
       stray = "stray" in next ? next.stray : undefined;
     }

@@ -25,7 +25,7 @@ const nothing: readonly never[] = [];
 const noNames: ReadonlySet<string> = new Set();
 
 /** A message that is none of the chain's, or that nobody asked for. */
-export function passedOver({ shard, sequence }: StoredMessage): DecodedBatch {
+export function passedOver({ shard, sequence }: Pick<StoredMessage, "shard" | "sequence">): DecodedBatch {
   const none = { events: nothing, streams: () => noNames, categories: () => noNames };
   return { shard, sequence, index: wholeBatch, accepted: false, ...none };
 }

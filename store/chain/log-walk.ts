@@ -4,6 +4,7 @@ import { type Batch, kinds } from "../format/batch.ts";
 import { walkBytesMax, walkMessagesMax, walkSinglyMax } from "../limits.ts";
 import { type Chain, createChain, strayAlarm } from "./chain.ts";
 import type { LogBatch } from "./follow-log.ts";
+import { refuseHole, refuseTrimmed } from "./log-floor.ts";
 import { createProof, tryDecode } from "./proof.ts";
 
 /** The batches of a log, all shards, in the order of its stream, up or down, as far as a sequence; strays are skipped. */
@@ -11,28 +12,37 @@ import { createProof, tryDecode } from "./proof.ts";
 export interface WalkOptions {
   /** Where the walk has come before: a batch of the chain. Not in the walk. */
   readonly after?: LogBatch;
+  /** Stream sequence; at it and below nothing is read, for it may have been trimmed. Absent or 0: the log is whole. */
+  readonly floor?: number;
   /** Stream sequence, inclusive: its end, or downwards its beginning. */
   readonly last: number;
   readonly logger: Logger;
   readonly signal?: AbortSignal;
 }
 
-export async function* walkUp(log: Log, { after, last, logger, signal }: WalkOptions): AsyncGenerator<LogBatch> {
+export async function* walkUp(
+  log: Log,
+  { after, floor = 0, last, logger, signal }: WalkOptions,
+): AsyncGenerator<LogBatch> {
   const proof = createProof(log);
   const chains: (Chain | undefined)[] = Array.from({ length: log.shards }, (_, shard) =>
-    after === undefined ? createChain(log.identity, shard, 0) : undefined,
+    after === undefined && floor === 0 ? createChain(log.identity, shard, 0) : undefined,
   );
   const begin = ({ message, batch }: LogBatch) => {
     const epoch = batch.kind === kinds.epoch ? message.sequence : batch.epoch;
     chains[message.shard] = createChain(log.identity, message.shard, message.sequence, epoch);
   };
   if (after !== undefined) begin(after);
-  const from = (after?.message.sequence ?? 0) + 1;
+  const from = (after?.message.sequence ?? floor) + 1;
   if (from > last) return;
+  let due = from;
   for await (const message of log.readAll({ from, to: last, signal })) {
+    await refuseHole(log, due, message.sequence - 1);
+    due = message.sequence + 1;
     const chain = chains[message.shard];
     const next = chain === undefined ? await proof.judge(message) : chain.next(message);
     if ("stray" in next) {
+      await refuseTrimmed(log, message, next.missed);
       strayAlarm(logger, message, next.stray);
       continue;
     }
@@ -40,6 +50,7 @@ export async function* walkUp(log: Log, { after, last, logger, signal }: WalkOpt
     if (chain === undefined) begin(found);
     yield found;
   }
+  await refuseHole(log, due, last);
 }
 
 /**
@@ -47,7 +58,10 @@ export async function* walkUp(log: Log, { after, last, logger, signal }: WalkOpt
  * does not. An epoch batch names the shard's last message, accepted or not, and the newest batch is named by none: what
  * comes below these has to prove itself. A damaged batch is skipped, and what it follows has to prove itself as well.
  */
-export async function* walkDown(log: Log, { after, last, logger, signal }: WalkOptions): AsyncGenerator<LogBatch> {
+export async function* walkDown(
+  log: Log,
+  { after, floor = 0, last, logger, signal }: WalkOptions,
+): AsyncGenerator<LogBatch> {
   const proof = createProof(log);
   /** Of each shard the sequence of its next batch down, where the one above has named it. */
   const named: (number | undefined)[] = [];
@@ -55,8 +69,12 @@ export async function* walkDown(log: Log, { after, last, logger, signal }: WalkO
     named[shard] = batch?.kind === kinds.events ? batch.previous : undefined;
   };
   if (after !== undefined) name(after.message.shard, after.batch);
-  for await (const message of readDown(log, after === undefined ? last : after.message.sequence - 1, signal)) {
+  const from = after === undefined ? last : after.message.sequence - 1;
+  let due = from;
+  for await (const message of readDown(log, from, floor, signal)) {
     const { shard, sequence } = message;
+    await refuseHole(log, sequence + 1, due);
+    due = sequence - 1;
     const expected = named[shard];
     const skip = (why: string) => void strayAlarm(logger, message, why);
     if (expected !== undefined && sequence > expected) {
@@ -65,6 +83,7 @@ export async function* walkDown(log: Log, { after, last, logger, signal }: WalkO
     }
     const next = expected === sequence ? tryDecode(message) : await proof.judge(message);
     if ("stray" in next) {
+      await refuseTrimmed(log, message, next.missed);
       skip(next.stray);
       if (expected === sequence) name(shard, undefined);
       continue;
@@ -72,14 +91,20 @@ export async function* walkDown(log: Log, { after, last, logger, signal }: WalkO
     name(shard, next.batch);
     yield { message, batch: next.batch };
   }
+  await refuseHole(log, floor + 1, due);
 }
 
 /**
- * The stream's messages from `from` down, read in portions: first one, then twice as many each time. Of a portion that turns
+ * The stream's messages from `from` down to above the floor, read in portions: first one, then twice as many each time. Of a portion that turns
  * out too large the lower part is dropped, and comes again in the next one.
  */
-async function* readDown(log: Log, from: number, signal: AbortSignal | undefined): AsyncGenerator<StoredMessage> {
-  const first = Math.max(1, (await log.state()).firstSequence);
+async function* readDown(
+  log: Log,
+  from: number,
+  floor: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StoredMessage> {
+  const first = Math.max(floor + 1, (await log.state()).firstSequence);
   let size = 1;
   for (let to = from; to >= first; ) {
     signal?.throwIfAborted();

@@ -2,8 +2,7 @@ import type { Log, StoredMessage } from "../../mesh/log.ts";
 import { StoreError } from "../error.ts";
 import { type Batch, kinds } from "../format/batch.ts";
 import { decodeBatch } from "../format/decode.ts";
-import { FormatError } from "../format/format-error.ts";
-import { createChain } from "./chain.ts";
+import { createChain, isOf, type Judged, tryRead } from "./chain.ts";
 
 /**
  * Whether a batch belongs to its shard's chain (see chain.ts), for a reader that comes to it from above or begins in the
@@ -14,10 +13,11 @@ import { createChain } from "./chain.ts";
  * The predecessor itself is taken for accepted where it is a batch of the same epoch: nobody appends to a stray.
  */
 export interface Proof {
-  /** Undefined: it belongs to the chain. Else why not. Throws FormatError at what only a newer reader knows. */
-  judge(message: StoredMessage): Promise<{ readonly batch: Batch } | { readonly stray: string }>;
+  /** The batch, or why the message does not belong to the chain. */
+  judge(message: StoredMessage): Promise<Judged>;
 }
 
+// long: questions about one log, which rest on each other
 export function createProof(log: Log): Proof {
   /** What continues the chain behind a message, of each shard the last that was asked for: copies of one batch ask alike. */
   const followers = new Map<number, { readonly previous: number; readonly epoch: number; readonly sequence: number }>();
@@ -52,24 +52,31 @@ export function createProof(log: Log): Proof {
 
   async function strayBecause({ shard, sequence }: StoredMessage, batch: Batch): Promise<string | undefined> {
     const { previous } = batch;
-    if (Buffer.compare(batch.log, log.identity) !== 0) return "it belongs to another log";
-    if (batch.shard !== shard) return `it belongs to shard ${batch.shard}`;
-    if (batch.kind !== kinds.epoch && batch.kind !== kinds.events) {
-      throw new FormatError("version", `batch has kind ${batch.kind}, which this reader does not know`);
-    }
+    if (!isOf(log.identity, shard, batch)) return "it belongs to another log, or another shard";
     if (previous >= sequence) return `it follows ${previous}, and stands at ${sequence}`;
     const before = previous === 0 ? undefined : await at(shard, previous);
     if (batch.kind === kinds.epoch) {
-      if (previous > 0 && before === undefined)
-        return `it begins an epoch after ${previous}, which is not of its shard`;
+      if (previous > 0 && before === undefined) return `it begins an epoch after ${previous}, not of its shard`;
       const next = (await after(shard, previous)).sequence;
       return next === sequence ? undefined : `it begins an epoch after ${previous}, which ${next} follows`;
     }
-    const epoch = before === undefined ? undefined : epochOf(before);
-    if (epoch === undefined) return `it follows ${previous}, which is no batch of its shard`;
+    if (before === undefined) return `it follows ${previous}, which is no batch of its shard`;
+    const read = tryDecode(before);
+    if ("stray" in read) return strayBehindUnread(sequence, batch);
+    if (!isOf(log.identity, shard, read.batch)) return `it follows ${previous}, which is no batch of its shard`;
+    const epoch = read.batch.kind === kinds.epoch ? previous : read.batch.epoch;
     if (epoch !== batch.epoch) return `it has epoch ${batch.epoch}, what it follows ${epoch}`;
     const next = await follower(shard, previous, epoch, sequence);
     return next === sequence ? undefined : `it follows ${previous}, which ${next} follows`;
+  }
+
+  /** What names a message that cannot be read (see chain.ts) stands right behind it, in an epoch of the shard. */
+  async function strayBehindUnread(sequence: number, { shard, previous, epoch }: Batch): Promise<string | undefined> {
+    const next = (await after(shard, previous)).sequence;
+    if (next !== sequence) return `it follows ${previous}, which ${next} follows`;
+    const begun = epoch > 0 && epoch < previous ? await at(shard, epoch) : undefined;
+    const isEpoch = epoch === previous || (begun !== undefined && beginsEpoch(log, begun));
+    return isEpoch ? undefined : `it follows ${previous}, which cannot be read, in epoch ${epoch}, which is none`;
   }
 
   return {
@@ -77,24 +84,19 @@ export function createProof(log: Log): Proof {
       const decoded = tryDecode(message);
       if ("stray" in decoded) return decoded;
       const stray = await strayBecause(message, decoded.batch);
-      return stray === undefined ? decoded : { stray };
+      if (stray === undefined) return decoded;
+      // Its predecessor is not there, which may have been trimmed: whoever reads looks.
+      const { shard, previous } = decoded.batch;
+      const isMissing = previous > 0 && previous < message.sequence && (await at(shard, previous)) === undefined;
+      return isMissing ? { stray, missed: previous } : { stray };
     },
   };
 }
 
-/** The epoch that goes on behind a message; undefined where it is no batch. */
-function epochOf(message: StoredMessage): number | undefined {
-  const decoded = tryDecode(message);
-  if ("stray" in decoded) return undefined;
-  return decoded.batch.kind === kinds.epoch ? message.sequence : decoded.batch.epoch;
+function beginsEpoch({ identity }: Log, message: StoredMessage): boolean {
+  const read = tryDecode(message);
+  return "batch" in read && read.batch.kind === kinds.epoch && isOf(identity, message.shard, read.batch);
 }
 
-/** As a chain does: what is damaged is a stray, what only a newer version can read is thrown. */
-export function tryDecode(message: StoredMessage): { readonly batch: Batch } | { readonly stray: string } {
-  try {
-    return { batch: decodeBatch(message.data) };
-  } catch (error) {
-    if (!(error instanceof FormatError) || error.code === "version" || error.code === "codec") throw error;
-    return { stray: `it is not a batch (${error.code}: ${error.message})` };
-  }
-}
+/** As a chain does. */
+export const tryDecode = (message: StoredMessage) => tryRead(decodeBatch, message);

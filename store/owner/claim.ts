@@ -3,6 +3,7 @@ import type { Lease, Leases } from "../../mesh/lease.ts";
 import type { Log } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Archive, LogKey } from "../archive.ts";
+import { shardFloor } from "../chain/log-floor.ts";
 import { StoreError } from "../error.ts";
 import { frame } from "../format/codec.ts";
 import { encodeEpoch } from "../format/encode.ts";
@@ -67,7 +68,13 @@ async function askArchive({ archive, key, log, shard, logger }: ClaimOptions): P
     logger.warn({ error, shard }, `the archive does not answer: shard ${shard} is claimed with what its log says`);
     return undefined;
   });
-  if (archived === undefined || archived === 0) return archived;
+  if (archived === undefined) return archived;
+  const floor = await shardFloor(log, shard);
+  if (archived < floor) {
+    const text = `shard ${shard} is not claimed: its log was trimmed up to ${floor}, but the archive has it up to ${archived} only. Put the database back as it was`;
+    throw new StoreError("unavailable", text);
+  }
+  if (archived === 0) return archived;
   // An archive is behind its log, always: this one belongs to another, or the log was put back to an older state.
   const last = (await log.lastMessage(shard))?.sequence ?? 0;
   const message = archived > last ? undefined : await log.message(archived);

@@ -1,6 +1,7 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { type Chain, createChainOf, strayAlarm } from "../chain/chain.ts";
+import { shardFloor } from "../chain/log-floor.ts";
 import { createProof, tryDecode } from "../chain/proof.ts";
 import { StoreError } from "../error.ts";
 import { type BatchOf, kinds } from "../format/batch.ts";
@@ -41,9 +42,11 @@ export interface RecoverOptions {
  */
 export async function recover(options: RecoverOptions): Promise<Recovered> {
   const { log, shard, archived, epoch, logger, signal } = options;
-  const from = archived ?? (await readBackFrom(log, shard, epoch));
+  // What was trimmed begins again with a batch of the chain (see log-floor.ts).
+  const floor = archived === undefined ? await shardFloor(log, shard) : 0;
+  const from = archived ?? Math.max(floor, await readBackFrom(log, shard, epoch));
   const proof = createProof(log);
-  let rebuilt = archived === undefined && from > 0 ? undefined : await beginAt(log, shard, from);
+  let rebuilt = archived === undefined && from > floor ? undefined : await beginAt(log, shard, from);
   for await (const message of log.read(shard, { from: from + 1, to: epoch, signal })) {
     if (rebuilt === undefined) {
       const first = await proof.judge(message);

@@ -1,12 +1,12 @@
-import type { Log } from "../../mesh/log.ts";
+import type { Log, StoredMessage } from "../../mesh/log.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { LogKey } from "../archive.ts";
 import { createChain, strayAlarm } from "../chain/chain.ts";
+import { tryDecode } from "../chain/proof.ts";
 import { recordedEvents } from "../chain/recorded.ts";
 import { StoreError } from "../error.ts";
 import type { RecordedEvent } from "../event-store.ts";
 import type { Batch } from "../format/batch.ts";
-import { decodeBatch } from "../format/decode.ts";
 import { recentBatchesMax, recentBytesMax } from "../limits.ts";
 import type { Shard } from "../owner/shard.ts";
 
@@ -45,7 +45,7 @@ export function createTail({ log, owner, end }: OwnLog, key: LogKey, logger: Log
     if (message === undefined) {
       throw new StoreError("unavailable", `message ${sequence} of ${key.log} in ${key.home} is gone from the log`);
     }
-    const batch = decodeBatch(message.data);
+    const batch = readable(message, key);
     recent.set(sequence, batch);
     return batch;
   }
@@ -100,6 +100,14 @@ export function createTail({ log, owner, end }: OwnLog, key: LogKey, logger: Log
       }
     },
   };
+}
+
+function readable(message: StoredMessage, { log, home }: LogKey): Batch {
+  const decoded = tryDecode(message);
+  if ("batch" in decoded) return decoded.batch;
+  // Until the archive has passed it: then what is around it is read from there.
+  const text = `message ${message.sequence} of ${log} in ${home}, which has events of the stream: ${decoded.stray}`;
+  throw new StoreError("unavailable", text);
 }
 
 /** The batches decoded last: several streams of one batch are read one after the other. */

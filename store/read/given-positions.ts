@@ -1,4 +1,5 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
+import { refuseTrimmed } from "../chain/log-floor.ts";
 import { StoreError } from "../error.ts";
 import type { Position } from "../position.ts";
 
@@ -40,7 +41,7 @@ export function positionsByLog(
 /**
  * The message that a position stands in.
  *
- * @throws StoreError "invalid" where the log has none there, "unavailable" where it may come to it yet
+ * @throws StoreError "invalid" where the log has none there, "unavailable" where it may come to it yet, or was trimmed just now
  */
 export async function messageAt(log: Log, { position, number }: GivenPosition): Promise<StoredMessage> {
   const { shard, sequence } = position;
@@ -48,6 +49,7 @@ export async function messageAt(log: Log, { position, number }: GivenPosition): 
   // A copy may lag behind the stream's leader.
   const found = (await log.message(sequence)) ?? (await log.messageAfter(shard, sequence - 1));
   if (found?.sequence === sequence && found.shard === shard) return found;
+  await refuseTrimmed(log, { shard }, sequence);
   // Whoever has what comes behind it has everything before it; who has nothing there may be late, or answer from the past.
   if (found !== undefined || !mayLag(log)) throw invalid(number, "a position to go on from is not in the log");
   const text = "this region does not have a position to go on from, or not yet; try again";

@@ -1,4 +1,5 @@
 import type { Log } from "../../mesh/log.ts";
+import type { LogKey } from "../archive.ts";
 import { StoreError } from "../error.ts";
 import type { ReadLogOptions } from "../event-store.ts";
 import { invalidField } from "../messages.ts";
@@ -52,6 +53,7 @@ export interface Here extends LogChoice {
   readonly regions: readonly { readonly name: string }[];
   readonly homes: Regions;
   readonly ends: ShardEnds;
+  keyOf(log: Log): LogKey;
 }
 
 /** The logs that a read asks for, in their order. Throws StoreError at what it may not ask for. */
@@ -62,8 +64,10 @@ export function readableLogs(here: Here, asked: ReadLogOptions): ReadableLog[] {
   const local = chooseLog(here, { log: asked.log, streams: examples(asked.categories ?? [], asked.streamPrefix) });
   const { home = region, allHomes = false } = asked;
   here.homes.tagOf(home);
-  const own: ReadableLog = { log: local.own, last: () => here.ends.log(local) };
-  const mirrored = (log: Log): ReadableLog => ({ log, last: async () => (await log.state()).lastSequence });
+  const own: ReadableLog = { log: local.own, key: here.keyOf(local.own), last: () => here.ends.log(local) };
+  const mirrored = (log: Log): ReadableLog => {
+    return { log, key: here.keyOf(log), last: async () => (await log.state()).lastSequence };
+  };
   if (!allHomes) return [home === region ? own : mirrored(logAt(local, home, region))];
   if (home !== region) throw invalidField("home", "must be empty, or this region's, where all_homes is asked for");
   const others = here.regions.map(({ name }) => name).filter((name) => name !== region);

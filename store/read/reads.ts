@@ -81,7 +81,7 @@ export function createReads(
       }
       readingLogs += 1;
       try {
-        yield* readLogs(() => readableLogs(options, asked), asked, logger);
+        yield* readLogs(() => readableLogs(options, asked), asked, { archive, logger });
       } finally {
         readingLogs -= 1;
       }
@@ -108,6 +108,8 @@ export function guarded(archive: Archive): Archive {
     checkpoint: (...asked) => guard(archive.checkpoint(...asked)),
     lookUp: (...asked) => guard(archive.lookUp(...asked)),
     readStream: (...asked) => guard(archive.readStream(...asked)),
+    readLog: (...asked) => guard(archive.readLog(...asked)),
+    lastBatch: (...asked) => guard(archive.lastBatch(...asked)),
     summary: (...asked) => guard(archive.summary(...asked)),
     listStreams: (...asked) => guard(archive.listStreams(...asked)),
     reached: (...asked) => guard(archive.reached(...asked)),

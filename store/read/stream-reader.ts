@@ -62,7 +62,8 @@ async function* forwards(
     signal?.throwIfAborted();
     exists ||= page.events.length > 0;
     yield* page.events;
-    next += page.events.length;
+    // Not counted on: where a batch was lost, its revisions are.
+    next = (page.events.at(-1)?.revision ?? next - 1) + 1;
     left -= page.events.length;
     if (left === 0) return;
     if (page.events.length === size || page.more === true) continue;
@@ -71,7 +72,7 @@ async function* forwards(
       exists = true;
       if (event.revision < next) continue;
       yield event;
-      next++;
+      next = event.revision + 1;
       if (--left === 0) return;
     }
     break;

@@ -217,10 +217,12 @@ export function createPart(options: PartOptions): Part {
     ready = undefined;
     // What comes of pages is of the time before it reads the log.
     if (batch !== undefined && reading !== undefined) next = Math.max(next, batch.sequence + 1);
+    const given = batch === undefined ? undefined : offer(batch);
     // Also while it waits for the next batch: the tail may have been opened anew.
     if (reading !== undefined && joined && tail.covers(next)) goLive();
-    else void advance();
-    return batch === undefined ? undefined : offer(batch);
+    // A page's events have to be passed before the log is read behind them.
+    else if (reading !== undefined || given === undefined) void advance();
+    return given;
   }
 
   return {

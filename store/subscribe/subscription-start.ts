@@ -1,11 +1,13 @@
 import type { Log } from "../../mesh/log.ts";
 import type { Archive, LogKey } from "../archive.ts";
-import { type DecodedBatch, fromEvents, wholeBatch } from "../chain/decoded-batch.ts";
+import { type DecodedBatch, fromEvents, passedOver, wholeBatch } from "../chain/decoded-batch.ts";
+import { logFloor, refuseTrimmed } from "../chain/log-floor.ts";
 import { createProof } from "../chain/proof.ts";
 import { recordedEvents } from "../chain/recorded.ts";
 import { StoreError } from "../error.ts";
 import { readPageEvents } from "../limits.ts";
 import type { Position } from "../position.ts";
+import { readBelowFloor } from "../read/below-floor.ts";
 import { type GivenPosition, messageAt, positionField } from "../read/given-positions.ts";
 
 /** Where a subscription begins in one log. */
@@ -28,18 +30,41 @@ type Pages = () => Promise<{ readonly batch: DecodedBatch; readonly pages?: Page
 /** Messages that are rather read and passed over than asked about. */
 const skippedMin = 256;
 
-/** Rejects with StoreError: "invalid" when the log has no such position, "unavailable" when that cannot be known. */
+/**
+ * Behind these positions, a shard without one from its first event on. What was trimmed from the log is read from the archive.
+ * Rejects with StoreError: "invalid" when the log has no such position, "unavailable" when that cannot be known.
+ */
 export async function startAfter(
   log: Log,
   given: readonly GivenPosition[],
   shards: ReadonlySet<number> | undefined,
-  stand: number,
+  { stand, archive, key }: { readonly stand: number; readonly archive: Archive; readonly key: LogKey },
 ): Promise<Start> {
+  const floor = await logFloor(log);
   const relevant = given.filter(({ position }) => shards?.has(position.shard) ?? true);
-  const rests = await Promise.all(relevant.map((one) => restOf(log, one)));
+  const inLog = relevant.filter(({ position }) => position.sequence > floor.sequence);
+  const rests = (await Promise.all(inLog.map((one) => restOf(log, one)))).filter((rest) => rest !== undefined);
   const places = relevant.map(({ position: { shard, sequence, index } }) => ({ shard, sequence, index }));
-  const next = await nextOf(log, places, shards, stand);
-  return { places, rests: rests.filter((rest) => rest !== undefined), next, stand };
+  const wanted = wantedShards(log, shards);
+  const begins = wanted.map((shard) => places.find((place) => place.shard === shard) ?? { shard, ...beginning });
+  const above = begins.map((place) => ({ ...place, sequence: Math.max(place.sequence, floor.sequence) }));
+  const next = await nextOf(log, above, stand);
+  if (floor.sequence === 0 || inLog.length === wanted.length) return { places, rests, next, stand };
+  return { places, rests, next, stand, pages: pagesOf(readBelowFloor({ archive, key, floor }, begins, {}), next) };
+}
+
+const beginning = { sequence: 0, index: wholeBatch };
+
+const wantedShards = (log: Log, shards: ReadonlySet<number> | undefined): number[] =>
+  Array.from({ length: log.shards }, (_, shard) => shard).filter((shard) => shards?.has(shard) ?? true);
+
+/** Batch by batch; the last page has nothing in it, and says where the log goes on. */
+function pagesOf(batches: AsyncGenerator<DecodedBatch>, next: number): Pages {
+  return async () => {
+    const result = await batches.next();
+    if (result.done !== true) return { batch: result.value, pages: pagesOf(batches, next) };
+    return { batch: passedOver({ shard: 0, sequence: 0 }), next };
+  };
 }
 
 /** The events of one stream from a revision on: those that the archive has, then the log behind its checkpoint. */
@@ -73,6 +98,7 @@ async function restOf(log: Log, { position, number }: GivenPosition): Promise<De
   if (index === wholeBatch) return undefined;
   const judged = await createProof(log).judge(message);
   if ("stray" in judged) {
+    await refuseTrimmed(log, message, judged.missed);
     const text = "a position to resume from stands in no batch of the log";
     throw new StoreError("invalid", text, { field: positionField(number) });
   }
@@ -83,18 +109,11 @@ async function restOf(log: Log, { position, number }: GivenPosition): Promise<De
 }
 
 /** The lowest message to read: a shard in which little happens must not make all the others be read again. */
-async function nextOf(
-  log: Log,
-  places: Start["places"],
-  shards: ReadonlySet<number> | undefined,
-  stand: number,
-): Promise<number> {
-  const wanted = Array.from({ length: log.shards }, (_, shard) => shard).filter((shard) => shards?.has(shard) ?? true);
-  const after = wanted.map((shard) => places.find((place) => place.shard === shard)?.sequence ?? 0);
-  const lowest = Math.min(...after);
+async function nextOf(log: Log, begins: Start["places"], stand: number): Promise<number> {
+  const lowest = Math.min(...begins.map(({ sequence }) => sequence));
   if (lowest === 0 || stand - lowest < skippedMin) return lowest + 1;
   const next = await Promise.all(
-    wanted.map(async (shard, at) => (await log.messageAfter(shard, after[at]!))?.sequence ?? stand + 1),
+    begins.map(async ({ shard, sequence }) => (await log.messageAfter(shard, sequence))?.sequence ?? stand + 1),
   );
   return Math.min(stand + 1, ...next);
 }

@@ -111,12 +111,13 @@ function beginning(
   const start = async (): Promise<Start | "end"> => {
     if (asked.from === "end") return "end";
     const stand = await lastOf(options, source);
-    if (given.length > 0) return startAfter(log, given, shards, stand);
     const [stream] = streams;
-    if (stream === undefined || streams.length > 1) return { places: [], rests: [], next: 1, stand };
+    const [archive, key] = [guarded(options.archive), options.keyOf(log)];
+    if (given.length > 0 || stream === undefined || streams.length > 1)
+      return startAfter(log, given, shards, { stand, archive, key });
     // A stream's own events are found in the archive, wherever they stand in the log.
     const from = { shard: shardOf(stream), stream, revision: revisionOf(asked) };
-    return startAtRevision(guarded(options.archive), options.keyOf(log), from, stand);
+    return startAtRevision(archive, key, from, stand);
   };
   return { shards, start };
 }

@@ -72,7 +72,7 @@ test("a configuration that is missing or wrong ends with exit code 2, one line a
   expect(roles).toEqual({
     status: 2,
     stdout: "",
-    stderr: 'meridian: --roles: "stor" is not one of gateway, store, projector, payment, review, saga\n',
+    stderr: 'meridian: --roles: "stor" is not one of gateway, store, projector, payment, review, saga, trimmer\n',
   });
   const orders = meridian("demo", "--dir", join(dir, "demo"), "--orders", join(dir, "no-orders.ndjson"));
   expect(orders).toEqual({

@@ -43,7 +43,7 @@ test("a value that breaks its rule is refused with the rule and the value", () =
     "http.port must be a whole number from 0 to 65535, not 70000",
   );
   expect(() => load(`roles = ["gatway"]\n${minimal}`)).toThrow(
-    'roles must be a list of gateway, store, projector, payment, review, saga, not ["gatway"]',
+    'roles must be a list of gateway, store, projector, payment, review, saga, trimmer, not ["gatway"]',
   );
   expect(() => load('region = "mars"\n[database]\nurl = "x"')).toThrow(
     /region mars is not in .*mesh\.toml: us-east, eu-west, ap-south/,

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { silent } from "../../mesh/logger.ts";
+import { openConnection } from "../../projections/connection.ts";
+import { openDatabase } from "../../projections/database.ts";
+import { readModels } from "../../projections/models/read-models.ts";
 import { indexedEventsMax } from "../../store/limits.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
@@ -43,6 +47,14 @@ async function scrape({ admin }: RunningProcess): Promise<{ text: string; value(
   };
 }
 
+/** Holds rows in a transaction until the end of its scope: who writes them waits. */
+async function holdRows(url: string, rows: string): Promise<AsyncDisposable> {
+  const connection = openConnection({ url, application: "test", statementMs: 10_000 });
+  await connection.run("begin", []);
+  await connection.run(`select 1 from ${rows} for update`, []);
+  return { [Symbol.asyncDispose]: async () => connection.discard() };
+}
+
 test("appends are counted by what became of them, and timed where they were not refused", async () => {
   const before = (await scrape(owner)).value('meridian_append_seconds_count{tenant="acme",call="append"}') ?? 0;
   expect(await call(owner, "Append", append("cart-1", "a"))).toBe(200);
@@ -83,6 +95,30 @@ test("an owner's index and its bound, its epoch, queues and the archive's lag ar
   expect(indexed.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(20);
 }, 30_000);
 
+test("each projection's lag is shown in events and in seconds, as `projections status` has it", async () => {
+  const lag = (what: string, projection: string) =>
+    `meridian_projection_lag_${what}{tenant="acme",home="us-east",log="orders",projection="${projection}"}`;
+  const all = ["archive", ...readModels.map(({ name }) => name)];
+  const shown = async () => {
+    const { value } = await scrape(owner);
+    return all.map((name) => [value(lag("events", name)), value(lag("seconds", name))]);
+  };
+  await until("nothing lags", async () => (await shown()).flat().every((one) => one === 0));
+  await using db = openDatabase({ url: region.database, logger: silent });
+  // Who writes the orders waits for this; the archive goes on.
+  await using _ = await holdRows(region.database, "checkpoints where name like 'orders/%'");
+  expect(await call(owner, "Append", append("order-9", "a"))).toBe(200);
+  expect(await call(owner, "Append", append("order-9", "b"))).toBe(200);
+  await until("the archive has both, and the orders lag by them", async () => {
+    const { value } = await scrape(owner);
+    return value(lag("events", "archive")) === 0 && value(lag("events", "orders")) === 2;
+  });
+  await db.write("update events set recorded_at = recorded_at - interval '1 hour' where stream = 'order-9'");
+  const { value } = await scrape(owner);
+  expect(value(lag("seconds", "orders"))).toBeGreaterThan(3_600);
+  expect(value(lag("seconds", "archive"))).toBe(0);
+}, 30_000);
+
 test("a process that owns no shards says so, counts what it sends on, and shows how far the region is", async () => {
   expect(await call(gateway, "Append", append("cart-9", "a"))).toBe(200);
   const { text, value } = await scrape(gateway);
@@ -98,6 +134,7 @@ test("metrics name tenants, so the port that clients reach does not serve them; 
   const labels = new Set(
     [...text.matchAll(/^meridian_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list!.match(/\w+(?==)/g)!),
   );
-  expect([...labels].sort()).toEqual(["call", "le", "log", "outcome", "shard", "state", "tenant"]);
+  const closed = ["call", "home", "le", "log", "outcome", "projection", "shard", "state", "tenant"];
+  expect([...labels].sort()).toEqual(closed);
   expect(text).not.toContain("cart-");
 });

@@ -31,7 +31,16 @@ test("the shipped mesh has two hubs, three regions and two tenants, with ports c
     ["globex", "EUR", "eu-west"],
   ]);
   expect(mesh.tenants[0]!.logs).toEqual([
-    { name: "orders", categories: ["order"], rest: true, shards: 4, replicas: 1, codec: "zstd", mirrors: "all" },
+    {
+      name: "orders",
+      categories: ["order"],
+      rest: true,
+      shards: 4,
+      replicas: 1,
+      codec: "zstd",
+      mirrors: "all",
+      keepDays: undefined,
+    },
   ]);
 });
 
@@ -58,6 +67,11 @@ test("a key that is not a setting is refused by name, with its line", () => {
   expect(problem).toContain("region(eu-west).storrage_max");
   expect(problemOf(`sink = "always"\n${shipped}`)).toContain("sink is not a setting");
   expect(problemOf(shipped.replace("rest = true", "rest = true\nshard = 4"))).toContain("log(orders).shard");
+});
+
+test("a log is kept for days where it says so", () => {
+  const kept = readMesh(shipped.replace('# keep = "all"', 'keep = "30d"'), "mesh.toml");
+  expect(kept.tenants[0]!.logs[0]!.keepDays).toBe(30);
 });
 
 test("a file that is not TOML is refused with line and column", () => {
@@ -91,6 +105,8 @@ const wrong: [string, (text: string) => string, RegExp][] = [
     (t) => t.replace('# disk_max = "2 GiB"', 'disk_max = "20 GiB"'),
     /storage_max .* less than/,
   ],
+  ["days without a unit", (t) => t.replace('# keep = "all"', "keep = 30"), /keep must be "all" or a number of days/],
+  ["no day at all", (t) => t.replace('# keep = "all"', 'keep = "0d"'), /keep must be .*"0d"/],
   ["a size without a unit", (t) => t.replace('# disk_max = "2 GiB"', 'disk_max = "2 gigs"'), /disk_max must be a size/],
   [
     "an amount without quotes",

@@ -127,4 +127,18 @@ export const projectionMutations: readonly Mutation[] = [
     replace: "",
     test: { file: "test/projections/sql.test.ts", name: "no statement scans a whole table" },
   },
+  {
+    name: "a message that nobody takes is not kept",
+    file: "projections/follow-shards.ts",
+    find: "      await writer.quarantine?.(db, log, item, { signal });\n",
+    replace: "",
+    test: { file: "test/projections/quarantine.test.ts", name: "what cannot be read is noted once" },
+  },
+  {
+    name: "a transaction that could not be put in an order is given up",
+    file: "projections/database.ts",
+    find: "attempt + 1 >= limits.serializationAttempts",
+    replace: "attempt + 1 >= 1",
+    test: { file: "test/projections/conflicts.test.ts", name: "whatever writes meets 40001" },
+  },
 ];

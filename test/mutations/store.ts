@@ -120,8 +120,8 @@ export const storeMutations: readonly Mutation[] = [
   {
     name: "a reader takes what does not follow the last accepted batch",
     file: "store/chain/chain.ts",
-    find: "if (batch.previous !== accepted) return",
-    replace: "if (batch.previous < 0) return",
+    find: "if (batch.previous !== accepted && !isBehindUnread(batch))",
+    replace: "if (batch.previous < 0)",
     test: faults("a stray publish into the log is skipped"),
   },
   {
@@ -212,7 +212,7 @@ export const storeMutations: readonly Mutation[] = [
   {
     name: "readers pass over strays in silence",
     file: "store/chain/follow-log.ts",
-    find: "else strayAlarm(options.logger, message, next.stray);",
+    find: "      strayAlarm(options.logger, message, next.stray);\n",
     replace: "",
     test: faults("a stray publish into the log"),
   },

@@ -77,7 +77,7 @@ test("an epoch steps over strays, as its fence is the shard's last message; one 
   );
 });
 
-test("events before any epoch, of another log or another shard are strays; an unknown kind or version stops the reader", () => {
+test("events before any epoch, of another log or another shard are strays; what only a newer version knows stops nobody", () => {
   expect(judge([events(1, { epoch: 1, previous: 0 })])).toEqual(["no epoch has begun"]);
   expect(judge([epoch(1, { log: new Uint8Array(16) })])).toEqual(["it belongs to another log"]);
   expect(judge([epoch(1, { shard: 2 })])).toEqual(["it belongs to shard 2"]);
@@ -86,11 +86,47 @@ test("events before any epoch, of another log or another shard are strays; an un
   seal.uintField(3, 1);
   seal.uintField(4, 1);
   seal.uintField(7, 2);
-  // What only a newer version knows stops a reader: to pass it over would lose what is in it.
-  expect(() => judge([epoch(1), at(2, frame(seal.done(), "none"))])).toThrow("batch has kind 2");
-  const newer = Buffer.from(frame(seal.done(), "none"));
-  newer[2] = 2;
-  expect(() => judge([epoch(1), at(2, newer)])).toThrow("batch has format version 2");
+  expect(judge([epoch(1), at(2, frame(seal.done(), "none"))])[1]).toBe("it cannot be read: a batch of kind 2");
+  for (const [place, text] of [
+    [2, "version: batch has format version 9"],
+    [3, "codec: batch has codec 9"],
+    [4, "checksum: batch says checksum"],
+  ] as const) {
+    const newer = Buffer.from(frame(seal.done(), "none"));
+    newer[place] = 9;
+    expect(judge([epoch(1), at(2, newer), epoch(3, { previous: 2 })])).toEqual([
+      "accepted",
+      expect.stringContaining(`it cannot be read (${text}`),
+      "accepted",
+    ]);
+  }
+});
+
+test("a batch that cannot be read is left out whole, and the chain goes on with the one that names it", () => {
+  const unread = (sequence: number) => at(sequence, new TextEncoder().encode("damaged"));
+  const begun = [epoch(3), events(4, { epoch: 3, previous: 3 })];
+  const verdicts = (rest: readonly StoredMessage[], after: readonly StoredMessage[] = begun) =>
+    judge([...after, ...rest])
+      .slice(after.length)
+      .map((verdict) => verdict === "accepted");
+  expect(verdicts([unread(5), events(6, { epoch: 3, previous: 5 }), events(7, { epoch: 3, previous: 6 })])).toEqual([
+    false,
+    true,
+    true,
+  ]);
+  // Also two of them, and one that began an epoch.
+  expect(verdicts([unread(5), unread(6), events(7, { epoch: 3, previous: 6 })])).toEqual([false, false, true]);
+  expect(verdicts([unread(5), events(6, { epoch: 5, previous: 5 })])).toEqual([false, true]);
+  expect(verdicts([unread(3), events(6, { epoch: 3, previous: 3 })], [])).toEqual([false, true]);
+  // Whoever names it from another epoch, or not as the next, is a stray as ever.
+  expect(verdicts([unread(5), events(6, { epoch: 2, previous: 5 })])).toEqual([false, false]);
+  expect(verdicts([unread(5), epoch(6, { previous: 4 }), events(7, { epoch: 3, previous: 5 })])).toEqual([
+    ...[false, false, false],
+  ]);
+  // It says what it continues, for whoever keeps a checkpoint.
+  const chain = createChain(log, 0, 4);
+  chain.next(unread(5));
+  expect(chain.next(events(6, { epoch: 3, previous: 5 }))).toMatchObject({ follows: 4 });
 });
 
 test("from a checkpoint the next batch tells the epoch, and the fence proves it", () => {

@@ -66,6 +66,8 @@ async function storeOf(region: string): Promise<Store> {
       checkpoint: (log, ...rest) => archive(log.home).checkpoint(log, ...rest),
       lookUp: (log, ...rest) => archive(log.home).lookUp(log, ...rest),
       readStream: (log, ...rest) => archive(log.home).readStream(log, ...rest),
+      readLog: (log, ...rest) => archive(log.home).readLog(log, ...rest),
+      lastBatch: (log, ...rest) => archive(log.home).lastBatch(log, ...rest),
       summary: (log, ...rest) => archive(log.home).summary(log, ...rest),
       listStreams: (log, ...rest) => archive(log.home).listStreams(log, ...rest),
       reached: (log, ...rest) => archive(log.home).reached(log, ...rest),

@@ -37,7 +37,7 @@ function randomLog(seed: number, length: number) {
   const log = createMemoryStream(identity, shards);
   const all: Uint8Array[] = [];
   const stand = Array.from({ length: shards }, (_, shard) => {
-    return { chain: createChain(identity, shard, 0), last: 0, accepted: 0, epoch: 0, heads: [1] };
+    return { chain: createChain(identity, shard, 0), last: 0, accepted: 0, damaged: 0, epoch: 0, heads: [1] };
   });
   const put = (shard: number, data: Uint8Array) => {
     const one = stand[shard]!;
@@ -51,6 +51,13 @@ function randomLog(seed: number, length: number) {
     if (next.batch.kind === kinds.epoch) one.epoch = sequence;
   };
   const previousOf = (shard: number) => ({ previous: stand[shard]!.accepted, epoch: stand[shard]!.epoch });
+  /** As its owner wrote it, and goes on behind it; but nobody can read it any more. */
+  const putDamaged = (shard: number) => {
+    const data = Buffer.from(eventsOf({ shard, ...previousOf(shard) }));
+    data[data.length - 1]! ^= 1;
+    put(shard, data);
+    stand[shard]!.damaged = stand[shard]!.last;
+  };
   const strays = [
     () => garbage,
     () => all[pick(all.length)] ?? garbage,
@@ -69,6 +76,8 @@ function randomLog(seed: number, length: number) {
     const one = stand[shard]!;
     const what = pick(10);
     if (what < 2 || one.epoch === 0) put(shard, epochOf({ shard, previous: one.last }));
+    else if (one.damaged === one.last) put(shard, eventsOf({ shard, previous: one.damaged, epoch: one.epoch }));
+    else if (one.accepted === one.last && pick(10) === 0) putDamaged(shard);
     // One in ten without a fence: what continues the chain belongs to it.
     else if (what < 8 && (one.accepted === one.last || pick(10) === 0))
       put(shard, eventsOf({ shard, ...previousOf(shard) }));
@@ -100,7 +109,7 @@ test("up from the start, up from any batch, and down from any: the same batches 
       expect({ seed, at, down: await sequences(walkDown(log, from)) }).toEqual({ seed, at, down: below });
     }
   }
-});
+}, 20_000);
 
 test("a damaged batch is skipped with the alarm in both directions, and does not end the reading", async () => {
   const log = createMemoryStream(identity, 1);
@@ -114,23 +123,21 @@ test("a damaged batch is skipped with the alarm in both directions, and does not
   log.add(0, eventsOf({ shard: 0, epoch: 6, previous: 6 }));
   const alarms: string[] = [];
   const logger = { ...silent, error: (_: object, text: string) => void alarms.push(text) };
-  // Up, nothing of its epoch follows what is not there; down, each batch is named by the one above.
-  expect(await sequences(walkUp(log, { last: 7, logger }))).toEqual([1, 2, 6, 7]);
-  expect(alarms).toHaveLength(3);
+  expect(await sequences(walkUp(log, { last: 7, logger }))).toEqual([1, 2, 4, 5, 6, 7]);
   expect(await sequences(walkDown(log, { last: 7, logger }))).toEqual([7, 6, 5, 4, 2, 1]);
-  expect(alarms).toHaveLength(4);
-  expect(alarms[3]).toContain("message 3 on memory.0 is skipped: it is not a batch (checksum");
+  expect(alarms).toHaveLength(2);
+  for (const text of alarms) expect(text).toContain("message 3 on memory.0 is skipped: it cannot be read (checksum");
 });
 
-test("a batch of a newer version stops the reader in both directions", async () => {
+test("a batch of a newer version is passed over in both directions", async () => {
   const log = createMemoryStream(identity, 1);
   log.add(0, epochOf({ shard: 0, previous: 0 }));
   const newer = Buffer.from(eventsOf({ shard: 0, epoch: 1, previous: 1 }));
   newer[2] = 2;
   log.add(0, newer);
   const options: WalkOptions = { last: 2, logger: silent };
-  expect(sequences(walkUp(log, options))).rejects.toThrow("format version 2");
-  expect(sequences(walkDown(log, options))).rejects.toThrow("format version 2");
+  expect(await sequences(walkUp(log, options))).toEqual([1]);
+  expect(await sequences(walkDown(log, options))).toEqual([1]);
 });
 
 test("down, no more of the log is held than a portion by its bytes, and nothing is left out", async () => {

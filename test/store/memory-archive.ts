@@ -31,10 +31,18 @@ export function createMemoryArchive(log: Log): MemoryArchive {
   let gate = Promise.resolve();
   let open = () => {};
 
-  async function follow(signal: AbortSignal): Promise<void> {
-    for await (const { message, batch } of followLog(log, { after: [...checkpoints], logger: silent, signal })) {
+  /** Stands still where it cannot go on, as a projector does. */
+  const follow = (signal: AbortSignal) =>
+    take(signal).catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error;
+    });
+
+  async function take(signal: AbortSignal): Promise<void> {
+    for await (const item of followLog(log, { after: [...checkpoints], logger: silent, signal })) {
       await gate;
       if (signal.aborted) return;
+      if ("stray" in item) continue;
+      const { message, batch } = item;
       const place = { home: log.name.home, log: log.identity, shard: message.shard, sequence: message.sequence };
       for (const event of recordedEvents(batch, place, () => true)) {
         const events = streams.get(event.stream) ?? [];
@@ -101,6 +109,25 @@ export function createMemoryArchive(log: Log): MemoryArchive {
       if (backwards) events.reverse();
       const inRange = events.filter(({ revision }) => (backwards ? revision <= from : revision >= from));
       return { floor: checkpoints[shard]!, events: inRange.slice(0, limit) };
+    },
+    async readLog(_, { places, upTo, limit, backwards = false }) {
+      await check();
+      const compare = (event: RecordedEvent, place: { sequence: number; index: number }) =>
+        event.position.sequence - place.sequence || event.position.index - place.index;
+      const found = [...streams.values()].flat().filter((event) => {
+        const place = places.find(({ shard }) => shard === event.position.shard);
+        if (place === undefined || event.position.sequence > upTo) return false;
+        return backwards ? compare(event, place) < 0 : compare(event, place) > 0;
+      });
+      found.sort((a, b) => (backwards ? compare(b, a.position) : compare(a, b.position)));
+      return found.slice(0, limit);
+    },
+    async lastBatch(_, shard, upTo) {
+      await check();
+      const sequences = [...streams.values()].flat().flatMap(({ position }) => {
+        return position.shard === shard && position.sequence <= upTo ? [position.sequence] : [];
+      });
+      return Math.max(0, ...sequences);
     },
     async summary(_, shard, stream) {
       await check();

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../mesh/logger.ts";
+import type { Archive } from "../../store/archive.ts";
 import type { LogItem, ReadLogOptions } from "../../store/event-store.ts";
 import { frame } from "../../store/format/codec.ts";
 import { encodeEpoch, encodeEvents, encodeSent } from "../../store/format/encode.ts";
@@ -7,6 +8,12 @@ import { readLogs } from "../../store/read/read-log.ts";
 import { createMemoryStream } from "./memory-stream.ts";
 
 const identity = new Uint8Array(16).fill(1);
+const key = { tenant: "acme", home: "us-east", log: "memory", generation: 1, identity };
+const never = () => Promise.reject(new Error("the log is whole"));
+const archive: Archive = {
+  ...{ checkpoint: never, lookUp: never, readStream: never, readLog: never, lastBatch: never },
+  ...{ summary: never, listStreams: never, reached: never },
+};
 const timeUs = 1_764_000_000_000_000;
 
 /** Batches of 1,000 events, of which each fifteenth has one of another type. */
@@ -31,9 +38,9 @@ for (const backwards of [false, true]) {
     const read = (options: ReadLogOptions): Promise<LogItem[]> =>
       Array.fromAsync(
         readLogs(
-          () => [{ log, last: async () => (await log.state()).lastSequence }],
+          () => [{ log, key, last: async () => (await log.state()).lastSequence }],
           { backwards, ...options },
-          silent,
+          { archive, logger: silent },
         ),
       );
     const items = await read({ types: ["rare"] });

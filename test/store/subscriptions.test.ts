@@ -85,7 +85,8 @@ test("what is recorded while the shared tail looks where it is to begin is neith
       return last;
     },
   });
-  await using process = await region.process({ wrap });
+  // It owns no shard: the claim of one would ask the log too, and wait for an append that waits for the claim.
+  await using process = await region.process({ wrap, owns: false });
   await using one = follow(process.store);
   await eventually("it has caught up", () => one.said("caught-up") === 1);
   await add(writer.store, "b-1", "last");
