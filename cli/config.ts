@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { readSettings, type Settings } from "../mesh/settings.ts";
+import { workers } from "../mesh/subjects.ts";
 import type { Mesh, Region, Tenant } from "../mesh/topology.ts";
 import { readMesh } from "../mesh/topology.ts";
 import { OrderError } from "../orders/error.ts";
@@ -8,7 +9,7 @@ import { reviewRules } from "../orders/review.ts";
 import { CliError } from "./error.ts";
 
 /** What a process of a region can do; one process may do all of it. */
-export const roles = ["gateway", "store", "projector", "payment", "review", "saga", "trimmer"] as const;
+export const roles = ["gateway", "store", "projector", ...workers, "trimmer"] as const;
 export type Role = (typeof roles)[number];
 
 export interface Address {

@@ -1,8 +1,8 @@
 import type { Connection } from "../mesh/connection.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { LogName } from "../mesh/log.ts";
-import { workers } from "../mesh/subjects.ts";
 import type { Tenant } from "../mesh/topology.ts";
+import { orderWorkers } from "../orders/life.ts";
 import { reviewRules } from "../orders/review.ts";
 import { watchDeadlines } from "../orders/workers/deadlines.ts";
 import { startPaymentWorker } from "../orders/workers/payment.ts";
@@ -53,7 +53,7 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
     const about = { log: name, shards: log.shards, tenant: of, region, currency };
     const judged = { rules: reviewRules(tenant.review), history: historyOf(around, tenant, name) };
     const options = { ...about, ...judged, connection, leases, store, logger, signal: halt };
-    for (const role of workers) if (config.roles.has(role)) started.set(role, starters[role](options));
+    for (const role of orderWorkers) if (config.roles.has(role)) started.set(role, starters[role](options));
     const stopping = AbortSignal.any([signal, stop.signal]);
     if (config.roles.has("saga")) watching = watchOverdue(around, tenant, name, store, stopping);
   }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { ServerBinary } from "../../mesh/server-binary.ts";
+import { workers } from "../../mesh/subjects.ts";
 import type { Mesh } from "../../mesh/topology.ts";
 import type { PreparedPostgres } from "../../projections/embedded.ts";
 import { type Role, roles } from "../config.ts";
@@ -63,8 +64,8 @@ export function providerProcess(files: Layout, admin: string, faults: readonly s
 const whole: readonly RegionPart[] = [{ suffix: "", port: 0, roles }];
 const parts: readonly RegionPart[] = [
   { suffix: "", port: 0, roles: ["gateway", "store"] },
-  { suffix: "-projectors", port: 1, roles: ["projector"] },
-  { suffix: "-workers", port: 2, roles: ["payment", "review", "saga"] },
+  { suffix: "-projectors", port: 1, roles: ["projector", "trimmer"] },
+  { suffix: "-workers", port: 2, roles: workers },
 ];
 
 interface RegionPart {
