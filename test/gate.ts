@@ -80,9 +80,12 @@ const testFolders = readdirSync(join(root, "test"), { withFileTypes: true })
   )
   .sort();
 
-/** These two wait more than they work, and share nothing: side by side they take the time of one. */
-const sideBySide = ["orders", "projections"];
-const apart = testFolders.filter((folder) => !sideBySide.includes(folder)).map((folder) => [folder]);
+/** The whole mesh uses both cores by itself. Other folders wait more than they work and share nothing: two at a time, the largest first. */
+const alone = "acceptance";
+const foldersAtOnce = 2;
+const filesIn = (folder: string) =>
+  readdirSync(join(root, "test", folder)).filter((file) => file.endsWith(".test.ts")).length;
+const together = testFolders.filter((folder) => folder !== alone).sort((a, b) => filesIn(b) - filesIn(a));
 
 /** Of a run of tests what failed, with its errors: a thousand lines of what passed would hide it. */
 const withoutPasses = (output: string) => output.replaceAll(/^\(pass\) .*\n/gm, "").trim();
@@ -118,9 +121,12 @@ async function main(): Promise<void> {
     // A run that ends without a count of failures (a crash, an error outside a test) is a failure all the same.
     failed += ok ? 0 : Math.max(bad, 1);
   };
-  for (const folders of only.length === 0 ? [...apart, sideBySide] : only.map((folder) => [folder])) {
-    await Promise.all(folders.map(testOne));
-  }
+  if (only.length === 0) await testOne(alone);
+  const left = only.length === 0 ? [...together] : [...only];
+  const lane = async () => {
+    for (let folder = left.shift(); folder !== undefined; folder = left.shift()) await testOne(folder);
+  };
+  await Promise.all(Array.from({ length: foldersAtOnce }, lane));
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
