@@ -128,12 +128,14 @@ async function refuseOvertaken(
 
 /**
  * Where the reader began may have been told by a leader that was cut off, and knew the past only. Asked until the answer is
- * one of the present, in which the message is.
+ * one of the present. Rejects with StoreError "unavailable" where the log was trimmed under the reader.
  */
 async function isGap(log: Log, message: StoredMessage, known: number, signal: AbortSignal): Promise<boolean> {
   while (!signal.aborted) {
     const next = await log.messageAfter(message.shard, known).catch(() => undefined);
-    if (next !== undefined && next.sequence <= message.sequence) return next.sequence < message.sequence;
+    // Nobody who knows only the past knows of a later one first: the message itself was trimmed meanwhile.
+    if (next !== undefined && next.sequence > message.sequence) throw overtaken(log, next.sequence, known);
+    if (next !== undefined) return next.sequence < message.sequence;
     await wait(republishMsMax, undefined, { signal }).catch(() => undefined);
   }
   return false;

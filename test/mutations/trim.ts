@@ -65,4 +65,11 @@ export const trimMutations: readonly Mutation[] = [
     replace: "  if (floor >= from && floor < 0) throw",
     test: { file: "test/store/trim-readers.test.ts", name: "is trimmed behind what it was to read" },
   },
+  {
+    name: "a reader asks for ever for a batch that was trimmed",
+    file: "store/chain/follow-log.ts",
+    find: "    if (next !== undefined && next.sequence > message.sequence) throw overtaken(log, next.sequence, known);\n    if (next !== undefined) return",
+    replace: "    if (next !== undefined && next.sequence <= message.sequence) return",
+    test: { file: "test/store/trim-readers.test.ts", name: "does not ask for ever" },
+  },
 ];

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Log } from "../../mesh/log.ts";
 import { silent } from "../../mesh/logger.ts";
-import { followLog } from "../../store/chain/follow-log.ts";
+import { decodeLog, followLog } from "../../store/chain/follow-log.ts";
 import { StoreError } from "../../store/error.ts";
 import type { RecordedEvent } from "../../store/event-store.ts";
 import { eventually } from "../mesh/eventually.ts";
@@ -52,6 +52,30 @@ for (const more of [false, true]) {
     expect(await refusal(Array.fromAsync(following))).toMatchObject({ code: "unavailable" });
   }, 30_000);
 }
+
+test("a reader that asks for what it has missed, which is trimmed before it is told, does not ask for ever", async () => {
+  await using region = await openRegion(server.url, settings);
+  await using owner = await region.process();
+  await fill(owner, region, "then");
+  const { signal } = new AbortController();
+  let asked = 0;
+  const log: Log = {
+    ...region.log,
+    async messageAfter(shard, sequence) {
+      asked += 1;
+      if (asked === 1) {
+        await fill(owner, region, "more");
+        expect((await trim(region, owner)).messages).toBeGreaterThan(0);
+      }
+      return region.log.messageAfter(shard, sequence);
+    },
+  };
+  // The shard's epoch lies before it, so its first batch does not follow what is known.
+  const reading = decodeLog(log, { from: 2, after: [0, 0, 0, 0], logger: silent, signal });
+  const { code, message } = await refusal(Array.fromAsync(reading));
+  expect([code, message]).toEqual(["unavailable", expect.stringContaining("was trimmed up to")]);
+  expect(asked).toBeGreaterThan(0);
+}, 30_000);
 
 test("trimmed again and again under load, every reader and subscriber gets each event once, in order", async () => {
   await using region = await openRegion(server.url, settings);
