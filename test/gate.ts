@@ -80,12 +80,15 @@ const testFolders = readdirSync(join(root, "test"), { withFileTypes: true })
   )
   .sort();
 
-/** The whole mesh uses both cores by itself. Other folders wait more than they work and share nothing: two at a time, the largest first. */
-const alone = "acceptance";
+/**
+ * The whole mesh, and the store's clusters of three, use both cores by themselves. Other folders wait more than they work and
+ * share nothing: two at a time, the largest first.
+ */
+const alone = ["acceptance", "store"];
 const foldersAtOnce = 2;
 const filesIn = (folder: string) =>
   readdirSync(join(root, "test", folder)).filter((file) => file.endsWith(".test.ts")).length;
-const together = testFolders.filter((folder) => folder !== alone).sort((a, b) => filesIn(b) - filesIn(a));
+const together = testFolders.filter((folder) => !alone.includes(folder)).sort((a, b) => filesIn(b) - filesIn(a));
 
 /** Of a run of tests what failed, with its errors: a thousand lines of what passed would hide it. */
 const withoutPasses = (output: string) => output.replaceAll(/^\(pass\) .*\n/gm, "").trim();
@@ -121,7 +124,7 @@ async function main(): Promise<void> {
     // A run that ends without a count of failures (a crash, an error outside a test) is a failure all the same.
     failed += ok ? 0 : Math.max(bad, 1);
   };
-  if (only.length === 0) await testOne(alone);
+  for (const folder of only.length === 0 ? alone : []) await testOne(folder);
   const left = only.length === 0 ? [...together] : [...only];
   const lane = async () => {
     for (let folder = left.shift(); folder !== undefined; folder = left.shift()) await testOne(folder);

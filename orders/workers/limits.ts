@@ -14,9 +14,9 @@ export const limits = {
   ackWaitMs: 5_000,
   /**
    * Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. One that
-   * is tried again keeps its place meanwhile: so many that the provider never answers hold up all others.
+   * is tried again keeps its place meanwhile: as many that the provider never answers slow all others down until they are parked.
    */
-  ordersAtOnce: 256,
+  ordersAtOnce: 64,
   /** Events taken from the log and not yet done, over all shards; above it no further batch is taken. */
   eventsAhead: 2_000,
   /** Folded orders kept in memory, about 4 kB each; what falls out is read again from its stream. */
