@@ -1,9 +1,13 @@
 import { afterEach, expect, test } from "bun:test";
+import { MeshError } from "../../mesh/error.ts";
 import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
+import { request } from "../../mesh/requests.ts";
+import { appendSubject, logStream } from "../../mesh/subjects.ts";
 import type { AppendResult } from "../../store/event-store.ts";
 import { packPart } from "../../store/owner/append-part.ts";
 import { Pending } from "../../store/owner/pending.ts";
 import { createForwarder } from "../../store/shards/forwarder.ts";
+import { eventually } from "../mesh/eventually.ts";
 import { startNats } from "../mesh/server.ts";
 import { openFarStore } from "./far-region.ts";
 import { event, openRegion, type TestProcess, type TestRegion } from "./region.ts";
@@ -37,6 +41,25 @@ function owned(processes: readonly TestProcess[]): number[] {
 
 async function insist({ store }: TestProcess, stream: string): Promise<void> {
   await store.append({ stream, expected: "any", events: [event(crypto.randomUUID())] });
+}
+
+/** Names of the processes that own shards. */
+async function ownersOf(region: TestRegion, { connection }: TestProcess): Promise<Set<string>> {
+  const leases = await openLeases(connection, region.bucket, leaseDefaults);
+  const keys = [0, 1, 2, 3].map((shard) => `${logStream(region.log.name)}-${shard}`);
+  const holders = await Promise.all(keys.map((key) => leases.holder(key)));
+  return new Set(holders.filter((name) => name !== undefined));
+}
+
+/** True: one of them has no subscription any more. */
+async function isUnheard({ connection }: TestProcess, names: Iterable<string>): Promise<boolean> {
+  const asked = [...names].map((name) =>
+    request(connection, appendSubject("us-east", name), new Uint8Array(), { timeoutMs: 1_000 }).then(
+      () => false,
+      (error: unknown) => error instanceof MeshError && error.code === "no-responders",
+    ),
+  );
+  return (await Promise.all(asked)).some((unheard) => unheard);
 }
 
 function noting(): void {}
@@ -174,7 +197,10 @@ test("an owner that is killed is replaced within 10 s in every shard, and nothin
   const running = load("before", new Set([first, second]), 8);
   await until(() => owned([first, second]).join() === "2,2");
   await running.stop();
+  const names = await ownersOf(region, second);
   await first.kill();
+  // What is sent while the server still knows the dead one's subscriptions is answered by nobody, for as long as a forward may take.
+  await eventually("the server has let go of it", () => isUnheard(second, names));
   expect(running.refused).toEqual([]);
   const killedAt = performance.now();
   const after = load("after", others, 8);
