@@ -55,6 +55,7 @@ function openPull(c: Connection, o: PullOptions) {
   let outstanding = 0;
   let heard = monotonicMs();
   let ended: string | undefined;
+  let closed = false;
 
   const end = (reason: string) => {
     ended ??= reason;
@@ -77,6 +78,7 @@ function openPull(c: Connection, o: PullOptions) {
       if (error) return end("the server refused the subscription");
       heard = monotonicMs();
       if (message.subject !== inbox) {
+        if (closed) return o.unread?.(message.reply ?? "");
         outstanding = Math.max(0, outstanding - 1);
         return queue.put(message);
       }
@@ -113,8 +115,11 @@ function openPull(c: Connection, o: PullOptions) {
       stopTimer();
       stopListening();
       o.signal.removeEventListener("abort", onAbort);
-      subscription.unsubscribe();
-      if (o.unread !== undefined) for (const message of queue.rest()) o.unread(message.reply ?? "");
+      closed = true;
+      if (o.unread === undefined) return subscription.unsubscribe();
+      for (const message of queue.rest()) o.unread(message.reply ?? "");
+      // The server sends until it has heard of the end: what is under way is handed back too. A lost connection has its own way.
+      subscription.drain().catch(() => subscription.unsubscribe());
     },
   };
 }

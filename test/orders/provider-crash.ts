@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { openConnection } from "../../mesh/connection.ts";
 import { silent } from "../../mesh/logger.ts";
 import type { PaymentAnswer, PaymentRequest } from "../../orders/payments.ts";
@@ -36,6 +37,9 @@ const questions: readonly (readonly PaymentRequest[])[] = [
   [about("charge", "b"), about("refund", "a"), about("charge", "a")],
 ];
 
+/** Between a process's death and its parent's hearing of it, on a busy machine. */
+const deathNoticeMs = 5_000;
+
 /** As a crash may have left them: one line, and a part of one that nobody was told of. */
 const before = `${JSON.stringify({ ...about("charge", "old"), outcome: "charged", reference: "sim-1", at: "2026-01-01T00:00:00.000Z" })}\n{"tenant":"acme","ki`;
 
@@ -62,7 +66,9 @@ async function live(url: string, file: string, told: Answers, death?: Death): Pr
   const said: string[] = [];
   child.stdout.on("data", (text) => said.push(String(text)));
   await Promise.race([once(child.stdout, "data"), ended]);
-  await askAll(url, region, told, gone.signal).catch((error: unknown) => {
+  await askAll(url, region, told, gone.signal).catch(async (error: unknown) => {
+    // The broker may know of its death before we do.
+    if (death !== undefined) await Promise.race([ended, wait(deathNoticeMs)]);
     if (!gone.signal.aborted) throw error;
   });
   child.kill("SIGTERM");
