@@ -48,6 +48,7 @@ export async function* pull(c: Connection, o: PullOptions): AsyncGenerator<Pulle
   }
 }
 
+// long: one state machine, whose parts share what they set and read
 function openPull(c: Connection, o: PullOptions) {
   const inbox = `${replyPrefix(c.region)}.${nuid.next()}.pull`;
   const nextSubject = api.consumerNext(c.region, o.stream, o.consumer);
