@@ -9,6 +9,8 @@ export const limits = {
   trimMs: 900_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
+  /** Who asks how far projections lag waits so long for the count; then it is told the last one, well before `statusMs`. */
+  lagWaitMs: 500,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */
   steadyMs: 5_000,
   restartMsMin: 100,
@@ -49,6 +51,8 @@ export const limits = {
   startsMax: 8,
   /** Demo: a process that does not end after its stop signal is killed. Longer than stopMs, so that stopMs decides. */
   killMs: 11_000,
+  /** Demo: one look at a region's status. Longer than statusMs, after which a part that is late costs only itself. */
+  lookMs: 4_000,
   /** Demo: orders in flight a region. Fewer make small batches, which cost every reader; more only wait for each other. */
   inFlightMax: 96,
   /** Demo: lines read ahead a region, so that one region that is down does not hold up the other two at once. */

@@ -49,37 +49,40 @@ async function within<T>(answer: Promise<T>, ms: number): Promise<T | undefined>
   }
 }
 
-/** Where a log ends. */
+/** A log as it ends now. */
 export interface LogEnd {
-  readonly log: Log;
-  /** The broker's clock. */
-  readonly timeMs: number;
-  /** Sequence of each shard's last message; 0: none. */
-  readonly last: readonly number[];
+  /** What a shard has above a sequence, up to that end. The same is counted once, however many projections stand there. */
+  above(shard: number, after: number): Promise<Lag>;
 }
 
 export async function readLogEnd(log: Log): Promise<LogEnd> {
   const shards = Array.from({ length: log.shards }, (_, shard) => shard);
   const last = await Promise.all(shards.map(async (shard) => (await log.lastMessage(shard))?.sequence ?? 0));
-  return { log, timeMs: (await log.state()).timeMs, last };
+  // The broker's clock.
+  const { timeMs } = await log.state();
+  const counted = new Map<string, Promise<Lag>>();
+  const count = async (shard: number, after: number): Promise<Lag> => {
+    const end = last[shard] ?? 0;
+    const first = end > after ? await log.messageAfter(shard, after) : undefined;
+    if (first === undefined) return { events: 0, seconds: 0 };
+    const events = await countEvents(log, shard, first.sequence, end);
+    // Epochs alone are nothing that anybody waits for.
+    return { events, seconds: events === 0 ? 0 : Math.max(0, timeMs - first.timeMs) / 1_000 };
+  };
+  return {
+    above(shard, after) {
+      const place = `${shard}/${after}`;
+      const lag = counted.get(place) ?? count(shard, after);
+      counted.set(place, lag);
+      return lag;
+    },
+  };
 }
 
 /** What the log has that neither the archive nor the build has, over all shards. Undefined: it cannot be known now. */
-export async function lagAboveArchive(
-  { log, timeMs, last }: LogEnd,
-  { shards }: Standing,
-  logger: Logger,
-): Promise<Lag | undefined> {
+export async function lagAboveArchive(end: LogEnd, { shards }: Standing, logger: Logger): Promise<Lag | undefined> {
   try {
-    const lags = shards.map(async ({ shard, checkpoint, archived }) => {
-      const after = Math.max(checkpoint, archived);
-      const end = last[shard] ?? 0;
-      const first = end > after ? await log.messageAfter(shard, after) : undefined;
-      if (first === undefined) return { events: 0, seconds: 0 };
-      const events = await countEvents(log, shard, first.sequence, end);
-      // Epochs alone are nothing that anybody waits for.
-      return { events, seconds: events === 0 ? 0 : Math.max(0, timeMs - first.timeMs) / 1_000 };
-    });
+    const lags = shards.map(({ shard, checkpoint, archived }) => end.above(shard, Math.max(checkpoint, archived)));
     return addLags(await Promise.all(lags));
   } catch (error) {
     logger.debug({ error }, "the log cannot be asked");

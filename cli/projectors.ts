@@ -1,17 +1,15 @@
 import type { Connection } from "../mesh/connection.ts";
 import type { Log, LogName } from "../mesh/log.ts";
-import type { Logger } from "../mesh/logger.ts";
 import { openLog } from "../mesh/streams.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
-import type { Database } from "../projections/database.ts";
 import { readModels } from "../projections/models/read-models.ts";
 import { type Projector, startProjector } from "../projections/project.ts";
 import type { ReadModel } from "../projections/read-model.ts";
 import { shareSource } from "../projections/share-source.ts";
-import { addLags, type Lag, lagBehindArchive, readAllStandings, type Standing } from "../projections/standing.ts";
+import type { Lag } from "../projections/standing.ts";
 import { followLog } from "../store/chain/follow-log.ts";
 import { keepTrying } from "./keep-trying.ts";
-import { type LogEnd, lagAboveArchive, readLogEnd } from "./projection-logs.ts";
+import { createLags } from "./projection-lags.ts";
 import { logName, mirrorTargets, type Surroundings } from "./tenant-logs.ts";
 
 export interface ProjectionStatus {
@@ -28,7 +26,7 @@ export interface ProjectionStanding {
   readonly checkpoints: readonly number[];
   /** Batches that it has still to take. */
   readonly lag: number;
-  /** The same in events and in seconds; absent where the database or the broker cannot be asked now. */
+  /** The same in events and in seconds, as it was last counted; absent where the database or the broker could not be asked. */
   readonly behind?: Lag;
 }
 
@@ -78,12 +76,12 @@ export function startProjectors(around: Surroundings, connection: Connection, te
   for (const mirror of mirrors)
     mirror.catch((error) => signal.aborted || logger.error({ error }, "a mirror is not projected"));
 
+  const lags = createLags(around, tenant.name, () => started.keys());
   return {
     running,
     async status() {
-      const standings = await readAllStandings(around.database).catch(() => []);
-      const own = standings.filter((standing) => standing.tenant === tenant.name && standing.state === "live");
-      return await Promise.all([...started].map(([log, running]) => statusOf(around, log, running, own)));
+      const known = await lags();
+      return await Promise.all([...started].map(([log, running]) => statusOf(log, running, known.get(log))));
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();
@@ -94,38 +92,24 @@ export function startProjectors(around: Surroundings, connection: Connection, te
 }
 
 async function statusOf(
-  { database, logger }: Surroundings,
   log: Log,
   running: ReadonlyMap<string, Projector>,
-  standings: readonly Standing[],
+  lags: ReadonlyMap<string, Lag> | undefined,
 ): Promise<ProjectionStatus> {
   const { lastSequence } = await log.state();
-  const end = await readLogEnd(log).catch(() => undefined);
-  const standing = async (name: string, projector: Projector): Promise<ProjectionStanding> => {
+  const standing = (name: string, projector: Projector): ProjectionStanding => {
     const checkpoints = projector.positions();
-    const known = standings.find((one) => one.model === name && one.home === log.name.home && one.log === log.name.log);
-    const behind = known && end && (await lagOf(database, end, known, logger));
+    const behind = lags?.get(name);
     // Sequences count through all shards of the log, so the furthest checkpoint says how much of it was read; what was
     // read and not written yet waits in the projector's queues.
     const lag = Math.max(lastSequence - Math.max(0, ...checkpoints), projector.queued());
     return { checkpoints, lag, ...(behind && { behind }) };
   };
-  const all = await Promise.all(
-    [...running].map(async ([name, projector]) => [name, await standing(name, projector)] as const),
-  );
   return {
     log: log.name,
     mirror: log.mirror,
     shards: log.shards,
     lastSequence,
-    projections: Object.fromEntries(all),
+    projections: Object.fromEntries([...running].map(([name, projector]) => [name, standing(name, projector)])),
   };
-}
-
-/** What is in the log and not in the projection. */
-async function lagOf(db: Database, end: LogEnd, standing: Standing, logger: Logger): Promise<Lag | undefined> {
-  const above = lagAboveArchive(end, standing, logger);
-  const behind = await lagBehindArchive(db, standing).catch(() => undefined);
-  const known = await above;
-  return behind && known && addLags([behind, known]);
 }

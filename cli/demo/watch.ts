@@ -180,7 +180,7 @@ interface Status {
 
 async function readStatus(admin: string): Promise<Status | undefined> {
   try {
-    const response = await fetch(`${admin}/status`, { signal: AbortSignal.timeout(limits.statusMs) });
+    const response = await fetch(`${admin}/status`, { signal: AbortSignal.timeout(limits.lookMs) });
     return (await response.json()) as Status;
   } catch {
     return undefined;

@@ -13,8 +13,9 @@ import type { Workbench } from "./workbench.ts";
 
 /**
  * A worker takes a shard's events and causes effects. A batch goes: delivered → judged (a stray is passed over with an
- * alarm) → taken into the fold → each event handled, in its order's queue → acknowledged, last. When an event cannot be
- * handled, the batch is delivered again later, with an alarm; what of it is done is then found done. When the shard is to be
+ * alarm) → taken into the fold → each event handled, in its order's queue → acknowledged, last. An event that cannot be handled
+ * is parked; where what it needs may come back by itself, the batch is delivered again later first, a number of times, and
+ * what of it is done is then found done. When the shard is to be
  * left, no further event is begun and none is tried again, and what is not done is handed back at once.
  */
 export async function workShard(turn: Turn, bench: Workbench): Promise<void> {

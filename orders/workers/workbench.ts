@@ -35,7 +35,7 @@ export interface WorkerCounts {
   readonly retried: number;
   /** Steps that were set aside for a person. */
   readonly parked: number;
-  /** Batches put off after an event of theirs failed for good or too often. */
+  /** Batches put off: an event of theirs waits for what may come back, or could not even be parked. */
   readonly putOff: number;
   readonly strays: number;
   /** Events of orders that were created with data that is no order. */
