@@ -63,12 +63,12 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
   }
 
   /** The shard at its home, as far as is known here: the regions of a tenant are made alike. What is wrong with an id its home says. */
-  function laneOf(stream: string): number {
+  function laneOf(stream: string): string {
     const lane = attempt(() => {
       const { shards } = logOf(stream).own;
       return parseTag(stream, homes.tags, shards)?.shard ?? hashShard(stream, shards);
     });
-    return lane instanceof StoreError ? 0 : lane;
+    return lane instanceof StoreError ? "0" : String(lane);
   }
 
   /** To another region: a process of it that stops says so, and another one takes the append. */

@@ -80,7 +80,10 @@ export interface AppendResult {
   readonly lastRevision: number;
   /** Of the last event. */
   readonly position: Position;
-  /** True: these events were recorded before, and this is what was answered then. */
+  /**
+   * True: these events were recorded before, and this is what was answered then. So too where the shard's owner died with the
+   * only request for it, and this process repeated it.
+   */
   readonly repeated: boolean;
   readonly durability: Durability;
 }

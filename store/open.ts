@@ -65,7 +65,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const servers = owns ? serveOthers(options, owner, locals, forwarded) : [];
   const shards = createShardInfo({ ...options, owner, owns, locals });
   const ends = createShardEnds({ ...options, owner, owns, locals });
-  const watching = watchLeases(options.leases, [...locals, members, shards, ends], logger, signal);
+  const watching = watchLeases(options.leases, [...locals, members, forwarder, shards, ends], logger, signal);
   const minting = locals.find((log) => log.categories.includes("order")) ?? locals.find((log) => log.rest);
 
   const reading = { ...options, locals, logOf, homes, ends, keyOf: (log: Log) => keyOf(options, log) };

@@ -31,6 +31,11 @@ export class Pending {
   settled = false;
   /** True: in a group whose batch may be on its way, or sent to another process. */
   underWay = false;
+  /**
+   * True: an earlier owner was sent it and lost the shard without an answer. What the next one says of it is certain only where
+   * it was recorded: the first one may still hold it, and wake.
+   */
+  leftBehind = false;
   private readonly signal: AbortSignal | undefined;
   private readonly withdraw: (() => void) | undefined;
 
@@ -64,18 +69,25 @@ export class Pending {
 
   resolve(outcomes: readonly AppendOutcome[]): void {
     this.end();
-    this.onOutcomes(outcomes);
+    const certain = (one: AppendOutcome) => (one instanceof StoreError ? unknown(this, one) : one);
+    this.onOutcomes(this.leftBehind ? outcomes.map(certain) : outcomes);
   }
 
   reject(error: StoreError): void {
     this.end();
-    this.onError(error);
+    this.onError(this.leftBehind ? unknown(this, error) : error);
   }
 
   private end(): void {
     this.settled = true;
     if (this.withdraw !== undefined) this.signal?.removeEventListener("abort", this.withdraw);
   }
+}
+
+function unknown({ parts }: Pending, cause: StoreError): StoreError {
+  const text = `append to ${streamsOf(parts)} was sent to a process that has lost its shard, and did not answer: whether it was recorded is not known; repeat it with the same ids`;
+  const code = cause.code === "cancelled" ? cause.code : "unavailable";
+  return new StoreError(code, text, { retryAfterMs: 1_000 }, { cause });
 }
 
 /** Its caller waits no longer. What is not under way never will be; what is, is recorded if it is accepted. */

@@ -3,7 +3,7 @@ import { after } from "../../mesh/clock.ts";
 import type { Connection } from "../../mesh/connection.ts";
 import { MeshError } from "../../mesh/error.ts";
 import { request } from "../../mesh/requests.ts";
-import { appendSubject } from "../../mesh/subjects.ts";
+import { appendSubject, ownersPresent } from "../../mesh/subjects.ts";
 import { StoreError } from "../error.ts";
 import type { AppendOutcome } from "../event-store.ts";
 import {
@@ -18,11 +18,13 @@ import {
   forwardBytesMax,
   forwardsInFlightMax,
   forwardTimeoutMs,
+  leftAnswerMs,
   queuedAppendsMax,
   queuedBytesMax,
 } from "../limits.ts";
 import { toAppendMessage } from "../messages.ts";
-import { expired, givenUp, type Pending } from "../owner/pending.ts";
+import { movedAway } from "../owner/moved-away.ts";
+import { expired, givenUp, type Pending, streamsOf } from "../owner/pending.ts";
 import { fromResult } from "./forward-results.ts";
 
 /**
@@ -31,10 +33,16 @@ import { fromResult } from "./forward-results.ts";
  */
 export interface Forwarder {
   /**
-   * `owner`: the nonce of a process, or "any". `lane`: the shard; a request is answered when the last of its appends is, so
-   * those of a shard that nobody can claim must not keep the others'. Resolves with what settles the append; rejects with StoreError.
+   * `owner`: the nonce of a process, or "any". `lane`: the shard, by its lease's key where that is known; a request is answered
+   * when the last of its appends is, so those of a shard that nobody can claim must not keep the others'. Resolves with what
+   * settles the append; rejects with StoreError.
    */
-  append(region: string, owner: string, lane: number, pending: Pending): Promise<readonly AppendOutcome[]>;
+  append(region: string, owner: string, lane: string, pending: Pending): Promise<readonly AppendOutcome[]>;
+  /**
+   * Called by who watches the leases. What a process was sent that neither holds the shard nor is there any more, and has not
+   * answered a moment later, is refused with "no-home" and left behind, so that its sender may ask the next owner.
+   */
+  seen(leaseKey: string, owner: string | undefined): void;
 }
 
 /** Version of the messages of forward.proto: the second where an append has several parts. */
@@ -53,29 +61,35 @@ interface Target {
   readonly key: string;
   readonly subject: string;
   readonly region: string;
+  readonly owner: string;
+  readonly lane: string;
   waiting: Waiting[];
   appends: number;
   bytes: number;
-  inFlight: number;
+  /** The requests that are not answered yet; aborted: their appends are left behind. */
+  readonly inFlight: Set<AbortController>;
 }
 
 export function createForwarder(connection: Connection): Forwarder {
   const targets = new Map<string, Target>();
+  /** Holders by the leases' keys. */
+  const held = new Map<string, string>();
 
   function pump(target: Target): void {
-    while (target.waiting.length > 0 && target.inFlight < forwardsInFlightMax) {
+    while (target.waiting.length > 0 && target.inFlight.size < forwardsInFlightMax) {
       const group = take(target);
       if (group.length === 0) break;
-      target.inFlight++;
-      void send(target, group).finally(() => {
-        target.inFlight--;
+      const leaving = new AbortController();
+      target.inFlight.add(leaving);
+      void send(target, group, leaving.signal).finally(() => {
+        target.inFlight.delete(leaving);
         pump(target);
       });
     }
-    if (target.waiting.length === 0 && target.inFlight === 0) targets.delete(target.key);
+    if (target.waiting.length === 0 && target.inFlight.size === 0) targets.delete(target.key);
   }
 
-  async function send(target: Target, group: readonly Waiting[]): Promise<void> {
+  async function send(target: Target, group: readonly Waiting[], left: AbortSignal): Promise<void> {
     for (const { pending } of group) pending.underWay = true;
     try {
       const version = versionOf(group[0]!.pending);
@@ -83,10 +97,12 @@ export function createForwarder(connection: Connection): Forwarder {
       const message = create(ForwardRequestSchema, { version, appends });
       const bytes = await request(connection, target.subject, toBinary(ForwardRequestSchema, message), {
         timeoutMs: forwardTimeoutMs,
+        signal: left,
       });
       const { results } = fromBinary(ForwardResponseSchema, bytes);
       for (const [at, one] of group.entries()) settle(one, results[at], target.region);
     } catch (cause) {
+      if (left.aborted) for (const one of group) leaveBehind(one);
       const error = unreachable(target.region, cause);
       for (const one of group) refuse(one, error);
     }
@@ -99,7 +115,7 @@ export function createForwarder(connection: Connection): Forwarder {
         const key = `${subject} ${lane}`;
         let target = targets.get(key);
         if (target === undefined) {
-          target = { key, subject, region, waiting: [], appends: 0, bytes: 0, inFlight: 0 };
+          target = { key, subject, region, owner, lane, waiting: [], appends: 0, bytes: 0, inFlight: new Set() };
           targets.set(key, target);
         }
         if (target.appends >= queuedAppendsMax || target.bytes >= queuedBytesMax) {
@@ -111,7 +127,23 @@ export function createForwarder(connection: Connection): Forwarder {
         const filled = target;
         if (target.waiting.length === 1) setImmediate(() => pump(filled));
       }),
+    seen(leaseKey, owner) {
+      if (owner === undefined) held.delete(leaseKey);
+      else held.set(leaseKey, owner);
+      for (const target of targets.values()) {
+        const present = ownersPresent + target.owner;
+        if (target.owner === "any" || (leaseKey !== target.lane && leaseKey !== present)) continue;
+        if (held.get(target.lane) !== target.owner && !held.has(present)) leave([...target.inFlight]);
+      }
+    },
   };
+}
+
+/** Who has just stopped in order may still answer. */
+function leave(requests: readonly AbortController[]): void {
+  after(leftAnswerMs, () => {
+    for (const request of requests) request.abort();
+  });
 }
 
 /** Answered a moment after its deadline at the latest, whoever is asked and how many wait before it. */
@@ -190,10 +222,16 @@ function settle(waiting: Waiting, result: ForwardedResult | undefined, region: s
   else reject(new StoreError("unavailable", `region ${region} answered only in part; repeat it with the same ids`));
 }
 
-function refuse({ pending, reject }: Waiting, error: StoreError): void {
+function refuse({ pending, over, reject }: Waiting, error: StoreError): void {
   // Surely nothing was recorded, and nobody has it any more.
-  if (error.code === "no-home") pending.underWay = false;
+  if (error.code === "no-home" && !over) pending.underWay = false;
   reject(error);
+}
+
+function leaveBehind({ pending, over, reject }: Waiting): void {
+  if (over) return;
+  pending.leftBehind = true;
+  reject(movedAway(streamsOf(pending.parts)));
 }
 
 function unreachable(region: string, cause: unknown): StoreError {

@@ -12,7 +12,6 @@ export function createHandOver(options: {
   readonly forwarder: Forwarder;
   readonly leases: Leases;
   readonly leaseKey: string;
-  readonly shard: number;
   readonly region: string;
   readonly signal: AbortSignal;
   /** Called with a process that nobody answers for. */
@@ -20,7 +19,7 @@ export function createHandOver(options: {
   /** This process's part of the shard. */
   readonly owner: () => Shard;
 }): (appends: readonly Pending[], holder: string) => void {
-  const { forwarder, leases, leaseKey, shard, region, signal, unheard, owner } = options;
+  const { forwarder, leases, leaseKey, region, signal, unheard, owner } = options;
 
   let looking: Promise<void> | undefined;
 
@@ -36,10 +35,10 @@ export function createHandOver(options: {
     return looking;
   }
 
-  /** Gone, or no longer the owner: nothing was recorded, and the append waits for whoever takes over, as long as it may wait. */
+  /** Gone, or no longer the owner: the append waits for whoever takes over, as long as it may wait. */
   async function passOn(pending: Pending, holder: string): Promise<void> {
     try {
-      pending.resolve(await forwarder.append(region, holder, shard, pending));
+      pending.resolve(await forwarder.append(region, holder, leaseKey, pending));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       const late = performance.now() > pending.deadline || signal.aborted;

@@ -55,14 +55,17 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
   const fill = options.owns ? watchFill(options) : unwatched;
 
   const shards: Shard[] = Array.from({ length: own.shards }, (_, shard) => {
-    if (!options.owns) return createShardSender({ region, shard, forwarder: options.forwarder });
+    const leaseKey = `${stream}-${shard}`;
+    const meant = () => options.members.meant(stream, shard, own.shards);
+    const { unheard } = options.members;
+    if (!options.owns) return createShardSender({ ...options, leaseKey, meant, unheard });
     return createShardOwner({
       log: own,
       key: options.key,
       home: region,
       shard,
       leases: options.leases,
-      leaseKey: `${stream}-${shard}`,
+      leaseKey,
       owner: options.owner.nonce,
       ownerName: options.owner.name,
       codec: options.codec,
@@ -73,12 +76,11 @@ export function createLocalLog(options: LocalLogOptions): LocalLog {
       fill: fill.now,
       onFull: fill.full,
       onStored: fill.stored,
-      meant: () => options.members.meant(stream, shard, own.shards),
+      meant,
       handOver: createHandOver({
         ...options,
-        unheard: options.members.unheard,
-        leaseKey: `${stream}-${shard}`,
-        shard,
+        unheard,
+        leaseKey,
         owner: () => shards[shard]!,
       }),
       logger,

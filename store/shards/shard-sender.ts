@@ -1,21 +1,26 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../error.ts";
 import * as limits from "../limits.ts";
+import { isMovedAway } from "../owner/moved-away.ts";
 import { Pending } from "../owner/pending.ts";
 import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
 export interface ShardSenderOptions {
   readonly region: string;
-  readonly shard: number;
+  readonly leaseKey: string;
   readonly forwarder: Forwarder;
+  /** The process that is meant to own the shard. */
+  readonly meant: () => string | undefined;
+  /** Called with a process that nobody answers for. */
+  readonly unheard: (name: string) => void;
 }
 
 /**
- * A shard as a process sees it that owns none: an append goes to who holds the lease, or while nobody is known to, to
- * whichever owner of the region takes it. Nothing is known here of what the shard holds: readers ask the log.
+ * A shard as a process sees it that owns none: an append goes to who holds the lease, or is meant to, or where nobody is known
+ * to, to whichever owner of the region takes it. Nothing is known here of what the shard holds: readers ask the log.
  */
-export function createShardSender({ region, shard, forwarder }: ShardSenderOptions): Shard {
+export function createShardSender({ region, leaseKey, forwarder, meant, unheard }: ShardSenderOptions): Shard {
   const closing = new AbortController();
   const underWay = new Map<Pending, Promise<void>>();
   const size = { appends: 0, bytes: 0, events: 0 };
@@ -23,12 +28,14 @@ export function createShardSender({ region, shard, forwarder }: ShardSenderOptio
 
   async function send(pending: Pending): Promise<void> {
     while (!closing.signal.aborted && !pending.settled) {
+      const owner = holder ?? meant();
       try {
-        return pending.resolve(await forwarder.append(region, holder ?? "any", shard, pending));
+        return pending.resolve(await forwarder.append(region, owner ?? "any", leaseKey, pending));
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        // Nobody heard it: a dead holder's lease runs out soon, and another one takes the shard.
+        // Nobody heard it, or who did has died: a dead holder's lease runs out soon, and another one takes the shard.
         if (error.code !== "no-home" || performance.now() > pending.deadline) return pending.reject(error);
+        if (owner !== undefined && !isMovedAway(error)) unheard(owner);
       }
       await wait(limits.handOverRetryMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }

@@ -245,6 +245,20 @@ export const storeMutations: readonly Mutation[] = [
     test: processes("a process that holds its lease and does not answer"),
   },
   {
+    name: "an owner that has died is waited for, whoever has its shard by then",
+    file: "store/shards/forwarder.ts",
+    find: "leave([...target.inFlight]);",
+    replace: "leave([]);",
+    test: processes("what a process was sent before it lost the shard"),
+  },
+  {
+    name: "what was sent to an owner that may still wake is refused for good by the next one",
+    file: "store/shards/forwarder.ts",
+    find: "  pending.leftBehind = true;\n",
+    replace: "",
+    test: processes("what a process was sent before it lost the shard"),
+  },
+  {
     name: "no answer is taken for a refusal",
     file: "mesh/publish.ts",
     find: 'return { kind: "unknown", reason: error instanceof Error',

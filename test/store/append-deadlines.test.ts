@@ -141,7 +141,7 @@ test("sent to a process that hears and does not answer, every append is answered
   const send = async (id: string) => {
     const part = packPart({ stream: "note-1", expected: "any", events: [event(id)] });
     const pending = new Pending([part], { timeoutMs: 500 }, nothing, nothing);
-    const { message } = await refusal(forwarder.append("us-east", "frozen", 0, pending));
+    const { message } = await refusal(forwarder.append("us-east", "frozen", "0", pending));
     return message;
   };
   const messages: Promise<string>[] = [];
