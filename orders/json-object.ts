@@ -27,6 +27,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** Counts brackets outside of strings; whether the text is JSON at all is not asked here. */
 function isDeep(text: string): boolean {
+  if (!hasManyBrackets(text)) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -34,6 +35,17 @@ function isDeep(text: string): boolean {
     else if (code === openBrace || code === openBracket) {
       if (++depth > limits.jsonDepth) return true;
     } else if (code === closeBrace || code === closeBracket) depth--;
+  }
+  return false;
+}
+
+/** Most texts are answered by this, without a look at every character. */
+function hasManyBrackets(text: string): boolean {
+  let brackets = 0;
+  for (const bracket of ["{", "["]) {
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) {
+      if (++brackets > limits.jsonDepth) return true;
+    }
   }
   return false;
 }

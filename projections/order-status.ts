@@ -36,7 +36,8 @@ export const noMoves: StatusMoves = tabled((status) => status);
 /** First `earlier`, then what an event of `type` does. Undefined: not a type that orders know. */
 export function moveOn(earlier: StatusMoves, type: string): StatusMoves | undefined {
   const next = moves.get(type);
-  return next === undefined ? undefined : tabled((status) => next[earlier[status]]);
+  if (next === undefined || earlier === noMoves) return next;
+  return tabled((status) => next[earlier[status]]);
 }
 
 /** As SQL looks it up: only what changes, `{"received":"paid"}`. */
