@@ -33,6 +33,7 @@ Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command
   addProjections(root);
   addQuarantine(root);
   addLog(root);
+  addArchive(root);
   addMesh(root);
   addTools(root);
   return root;
@@ -242,6 +243,29 @@ Nothing is removed that the archive of a region, a worker or a mirror may still 
 asked; nor the last message of a shard. It cannot be taken back: keep more days than a database's backup may be old.`,
     )
     .action(async (tenant, log, words) => (await import("./commands/log.ts")).runLogTrim(tenant, log, words));
+}
+
+function addArchive(root: Command): void {
+  root
+    .command("archive")
+    .description("a region's archive of all events")
+    .command("fill")
+    .description("take what it lacks from another region's: after its database was lost, or when it joined late")
+    .requiredOption("--config <file>", "the region's file: its database is filled, as far as its logs belong to it")
+    .requiredOption(
+      "--from <url>",
+      "the other region's database, postgres://user:password@host:port/name; it is only read",
+    )
+    .option("--tenant <name>", "of this tenant only")
+    .option("--home <region>", "the logs of this home region only")
+    .option("--json", "print JSON, progress on stderr too")
+    .addHelpText(
+      "after",
+      `
+Only what is trimmed from the logs has to come so; the rest the region's projectors take from there. They may run meanwhile,
+and it may be broken off and begun again: what was taken stays. Read models follow by themselves.`,
+    )
+    .action(async (words) => (await import("./commands/archive.ts")).runArchiveFill(words));
 }
 
 function addMesh(root: Command): void {

@@ -1,9 +1,19 @@
-import type { LogBatch } from "../store/chain/follow-log.ts";
-import { encodeMeta } from "../store/format/meta.ts";
+import type { BatchEvent } from "../store/format/batch.ts";
+import { encodeMeta, type Meta } from "../store/format/meta.ts";
 import { CopyRows } from "./copy-rows.ts";
 import type { Database, RunOptions } from "./database.ts";
 import { ProjectionError } from "./error.ts";
 import type { WritePlace } from "./writer.ts";
+
+/** A row of the archive: what an event says. */
+export type RecordedRow = Meta &
+  Pick<BatchEvent, "stream" | "revision" | "id" | "digest" | "type" | "recordedUs" | "data">;
+
+/** Events of a message of the log, in its order. */
+export interface RecordedBatch {
+  readonly message: { readonly sequence: number };
+  readonly batch: { readonly events: readonly RecordedRow[] };
+}
 
 export const eventColumns =
   "log, stream, revision, event_id, digest, type, recorded_at, shard, sequence, idx, data, meta";
@@ -20,7 +30,7 @@ export const copyEvents = `copy events (${eventColumns}) from stdin (format bina
 /** Rows and checkpoint in one transaction; false: the checkpoint had moved. Only where the database `copies()`. */
 export async function copyBatches(
   db: Database,
-  batches: readonly LogBatch[],
+  batches: readonly RecordedBatch[],
   place: WritePlace,
   options: RunOptions,
 ): Promise<boolean> {
@@ -33,7 +43,7 @@ export async function copyBatches(
   }
 }
 
-function rowsOf(batches: readonly LogBatch[], { log, shard }: WritePlace): Uint8Array {
+function rowsOf(batches: readonly RecordedBatch[], { log, shard }: WritePlace): Uint8Array {
   let size = 0;
   for (const { batch } of batches) for (const event of batch.events) size += event.data.length + 300;
   const rows = new CopyRows(size);

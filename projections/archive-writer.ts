@@ -1,6 +1,5 @@
-import type { LogBatch } from "../store/chain/follow-log.ts";
 import { encodeMeta } from "../store/format/meta.ts";
-import { copyBatches, eventColumns } from "./archive-copy.ts";
+import { copyBatches, eventColumns, type RecordedBatch } from "./archive-copy.ts";
 import { joinBodies } from "./bodies.ts";
 import { bytes, numbers, texts, times } from "./column.ts";
 import type { Database, Parameter, RunOptions } from "./database.ts";
@@ -33,14 +32,7 @@ export const archiveByteBatches = archiveBatches("$5::bytea");
 /** Everything that was recorded, nothing left out. PostgreSQL takes the rows by COPY, at half the CPU of both sides. */
 export const archiveWriter: ProjectionWriter = {
   name: "archive",
-  prepare: (batches) => ({
-    async write(db, place, options) {
-      return (await db.copies())
-        ? copyBatches(db, batches, place, options)
-        : insertBatches(db, batches, place, options);
-    },
-    alarms: [],
-  }),
+  prepare: (batches) => ({ write: (db, place, options) => writeArchive(db, batches, place, options), alarms: [] }),
   quarantine,
   async look(db, { log, shard }, options) {
     const rows = await db.query(readCheckpoint, [log, "archive", shard], options);
@@ -48,9 +40,19 @@ export const archiveWriter: ProjectionWriter = {
   },
 };
 
+/** False: the checkpoint had moved, and nothing was written. */
+export async function writeArchive(
+  db: Database,
+  batches: readonly RecordedBatch[],
+  place: WritePlace,
+  options: RunOptions,
+): Promise<boolean> {
+  return (await db.copies()) ? copyBatches(db, batches, place, options) : insertBatches(db, batches, place, options);
+}
+
 async function insertBatches(
   db: Database,
-  batches: readonly LogBatch[],
+  batches: readonly RecordedBatch[],
   { from, to, log, shard }: WritePlace,
   options: RunOptions,
 ): Promise<boolean> {
@@ -61,7 +63,7 @@ async function insertBatches(
 }
 
 /** One pass, one list a column: a column is joined to one text in the end. */
-function columnsOf(batches: readonly LogBatch[]): { value: string | Uint8Array; lists: readonly Parameter[] } {
+function columnsOf(batches: readonly RecordedBatch[]): { value: string | Uint8Array; lists: readonly Parameter[] } {
   const streams: string[] = [];
   const revisions: number[] = [];
   const ids: string[] = [];

@@ -34,8 +34,14 @@ export async function archiveCheckpoints(
  */
 export async function foldArchive(fold: ArchiveFold): Promise<void> {
   const shards = [...fold.upTo].filter(([shard, to]) => (fold.checkpoints[shard] ?? Number.POSITIVE_INFINITY) < to);
+  await eachShard(shards, ([shard, upTo]) => foldShard(fold, shard, upTo));
+}
+
+/** A few at a time. */
+export async function eachShard<Shard>(shards: readonly Shard[], work: (shard: Shard) => Promise<void>): Promise<void> {
+  const waiting = [...shards];
   const workers = Array.from({ length: limits.modelConnections }, async () => {
-    for (let next = shards.shift(); next !== undefined; next = shards.shift()) await foldShard(fold, ...next);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await work(next);
   });
   // None may still be writing when whoever called reads the checkpoints again.
   const failed = (await Promise.allSettled(workers)).find((one) => one.status === "rejected");

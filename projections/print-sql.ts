@@ -9,7 +9,7 @@ import {
 } from "./archive.ts";
 import { copyEvents, moveCheckpoint } from "./archive-copy.ts";
 import { archiveByteBatches, archiveTextBatches } from "./archive-writer.ts";
-import { readShardPage } from "./archived-batches.ts";
+import { readRecordedPage, readShardPage } from "./archived-batches.ts";
 import { pageStreams, summarizeStream } from "./archived-streams.ts";
 import * as buildSql from "./build-sql.ts";
 import { deletePieces } from "./builds.ts";
@@ -99,6 +99,7 @@ export async function allStatements(): Promise<ReadonlyMap<string, string>> {
       summarizeStream,
       pageStreams,
       readShardPage,
+      readRecordedPage,
       readStandings,
       readShardLag,
       orderById,

@@ -135,6 +135,50 @@ test("a trimmed log is read, repeated, restarted, rebuilt and verified from the 
   expect(keeps.every((keep) => keep > 0)).toBe(true);
 }, 120_000);
 
+test("a region whose database is lost takes what its trimmed log has no longer from another region's archive", async () => {
+  const ids = Array.from({ length: 20 }, (_, at) => `lost-${at}`);
+  const first = await Promise.all(ids.map((id) => call("/v1/orders", order(id))));
+  expect(first.every(({ status }) => status === 201)).toBe(true);
+  const rests = async (id: string) => {
+    const { status } = (await call(`/v1/orders/${id}`)).body;
+    return status !== undefined && status !== "received" && status !== "paid";
+  };
+  for (const id of ids) await until(`${id} has been paid and reviewed`, () => rests(id), 30_000);
+  const events = async () => await Promise.all(ids.map((id) => call(`/v1/orders/${id}/events`)));
+  const recorded = await events();
+  await trimAll();
+  await running.stop();
+  // What another region has, which mirrors the log.
+  const [lost, far] = [new URL(region.database).pathname.slice(1), "far"];
+  await using admin = openDatabase({ url: region.postgres.url("postgres"), logger: silent });
+  await admin.write(`create database ${far} template ${lost}`);
+  await admin.write(`drop database ${lost} with (force)`);
+  await admin.write(`create database ${lost} template template0 locale 'C' encoding 'UTF8'`);
+
+  running = await region.process(...roles);
+  // It knows what it does not know.
+  expect(await call("/v1/orders", order(ids[0]!))).toMatchObject({ status: 503 });
+  const fill = (...words: string[]) => meridian("archive", "fill", "--config", file, ...words);
+  expect(await fill("--from", region.postgres.url(far), "--tenant", "nobody")).toMatchObject({ status: 2 });
+  const other = await fill("--from", await region.postgres.createMigrated(), "--tenant", "acme", "--home", "us-east");
+  expect(other).toMatchObject({ status: 0, stdout: expect.stringContaining("the other database knows nothing of it") });
+  const filled = await fill("--from", region.postgres.url(far), "--tenant", "acme", "--home", "us-east", "--json");
+  expect(filled).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(filled.stdout.split("\n")[0]!).events).toBeGreaterThan(3 * ids.length);
+
+  await until(
+    "the region answers for its log again",
+    async () => (await call(`/v1/orders/${ids.at(-1)}/events`)).status === 200,
+    30_000,
+  );
+  expect(await events()).toEqual(recorded);
+  for (const [at, id] of ids.entries()) expect(await call("/v1/orders", order(id))).toEqual(first[at]!);
+  expect(await call("/v1/orders", order("after-the-loss"))).toMatchObject({ status: 201 });
+  await until("read models have come from there too", () => rests("after-the-loss"), 30_000);
+  const verified = await meridian("projections", "verify", "orders", "--config", file, "--tenant", "acme");
+  expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining(" 0 rows differ") });
+}, 120_000);
+
 test("what mesh.toml keeps for days is trimmed by a process itself, any number of them at once", async () => {
   const config = region.config(...roles);
   const tenant = config.tenants.find((one) => one.name === "acme")!;
