@@ -13,8 +13,8 @@ export const limits = {
    */
   ackWaitMs: 5_000,
   /**
-   * Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. One that
-   * is tried again keeps its place meanwhile: as many that the provider never answers slow all others down until they are parked.
+   * Orders that a worker acts on at a time; each waits for the provider's or the store's disk, both of which group. Those that
+   * are tried again have half of the places at the most, and none while they wait for the next try.
    */
   ordersAtOnce: 64,
   /** Events taken from the log and not yet done, over all shards; above it no further batch is taken. */

@@ -15,17 +15,19 @@ const transientStoreCodes: ReadonlySet<string> = new Set(["unavailable", "overlo
 export interface RetryOptions {
   readonly signal: AbortSignal;
   readonly onRetry?: (error: unknown, attempt: number) => void;
+  /** Waits between two tries. Default: it sleeps. */
+  readonly rest?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Tries again after transient errors, `limits.tries` times in all, with exponential waits and full jitter between them. */
-export async function retry<T>(action: () => Promise<T>, { signal, onRetry }: RetryOptions): Promise<T> {
+export async function retry<T>(action: () => Promise<T>, { signal, onRetry, rest = sleep }: RetryOptions): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await action();
     } catch (error) {
       if (signal.aborted || attempt >= limits.tries || !isTransient(error)) throw error;
       onRetry?.(error, attempt);
-      await sleep(Math.random() * Math.min(limits.retryMaxMs, limits.retryFirstMs * 2 ** attempt), signal);
+      await rest(Math.random() * Math.min(limits.retryMaxMs, limits.retryFirstMs * 2 ** attempt), signal);
       signal.throwIfAborted();
     }
   }

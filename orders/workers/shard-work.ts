@@ -6,6 +6,7 @@ import { openLog } from "../../mesh/streams.ts";
 import type { Batch, BatchEvent } from "../../store/format/batch.ts";
 import { isOrder } from "./act.ts";
 import { limits } from "./limits.ts";
+import type { Place } from "./queues.ts";
 import { isTransient, retry } from "./retry.ts";
 import { createTrust, type Trust } from "./trust.ts";
 import type { Turn } from "./turns.ts";
@@ -106,7 +107,9 @@ async function handleBatch(batch: Batch, delivered: number, turn: Turn, bench: W
   ahead.add(events.length);
   const outcomes = await Promise.allSettled(
     events.map((event) =>
-      queues.run(event.stream, () => handleEvent(event, delivered, turn, bench)).finally(() => ahead.add(-1)),
+      queues
+        .run(event.stream, (place) => handleEvent(event, { delivered, place }, turn, bench))
+        .finally(() => ahead.add(-1)),
     ),
   );
   bench.counts.done += outcomes.filter(({ status }) => status === "fulfilled").length;
@@ -117,7 +120,12 @@ async function handleBatch(batch: Batch, delivered: number, turn: Turn, bench: W
 }
 
 /** `delivered`: how often the event has been. */
-async function handleEvent(event: BatchEvent, delivered: number, turn: Turn, bench: Workbench): Promise<void> {
+async function handleEvent(
+  event: BatchEvent,
+  { delivered, place }: { readonly delivered: number; readonly place: Place },
+  turn: Turn,
+  bench: Workbench,
+): Promise<void> {
   const { logger, fields, counts, role } = bench;
   const { leave } = turn;
   const about = { ...fields, stream: event.stream, revision: event.revision, type: event.type };
@@ -129,7 +137,7 @@ async function handleEvent(event: BatchEvent, delivered: number, turn: Turn, ben
       attempts = attempt + 1;
       logger.debug({ ...about, error, attempt }, `${role.name} tries ${event.type} of ${event.stream} again`);
     };
-    await retry(() => bench.actor.handle(event), { signal: leave, onRetry });
+    await retry(() => bench.actor.handle(event), { signal: leave, onRetry, rest: place.rest });
   } catch (error) {
     if (leave.aborted) throw error;
     const what = `${role.name} could not handle ${event.type} of ${event.stream}`;

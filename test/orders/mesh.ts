@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Msg } from "nats";
 import { type Connection, openConnection } from "../../mesh/connection.ts";
 import { type LeaseOptions, type Leases, openLeases } from "../../mesh/lease.ts";
 import { type Logger, silent } from "../../mesh/logger.ts";
-import { serve } from "../../mesh/requests.ts";
 import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { paymentSubject } from "../../mesh/subjects.ts";
 import type { OrderWorker } from "../../orders/life.ts";
@@ -32,8 +32,8 @@ export interface Workshop extends AsyncDisposable {
   /** Of the leases that workers share. */
   readonly bucket: string;
   provider(plan?: FaultPlan): Promise<AsyncDisposable>;
-  /** In the place of a provider: answers every question with the text. */
-  answering(text: (question: string) => string | Promise<string>): Promise<AsyncDisposable>;
+  /** In the place of a provider: answers every question with the text; undefined: never. */
+  answering(text: (question: string) => string | undefined | Promise<string>): Promise<AsyncDisposable>;
   /** As a person would; rejects with OrderError "not-allowed". */
   decideParked(id: string, command: Pick<ParkingCommand, "name" | "worker">): Promise<void>;
   worker(kind: OrderWorker, options?: WorkOptions): Promise<StartedWorker>;
@@ -192,14 +192,13 @@ export async function openWorkshop(given: WorkshopOptions = {}): Promise<Worksho
     },
     async answering(text) {
       const connection = await connect("answering");
-      const answer = async (data: Uint8Array) => new TextEncoder().encode(await text(new TextDecoder().decode(data)));
-      const service = serve(connection, paymentSubject("us-east"), {}, answer);
-      return {
-        async [Symbol.asyncDispose]() {
-          await service[Symbol.asyncDispose]();
-          await connection.close();
-        },
+      const { nc } = connection.wire;
+      const answer = async (message: Msg) => {
+        const answered = await text(new TextDecoder().decode(message.data));
+        if (answered !== undefined) message.respond(new TextEncoder().encode(answered));
       };
+      nc.subscribe(paymentSubject("us-east"), { callback: (_, message) => void answer(message) });
+      return { [Symbol.asyncDispose]: () => connection.close() };
     },
     async decideParked(id, command) {
       let state = absentOrder;

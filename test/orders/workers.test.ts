@@ -4,6 +4,7 @@ import { reviewDefaults } from "../../mesh/review-settings.ts";
 import { logSubject } from "../../mesh/subjects.ts";
 import { orderWorkers as all } from "../../orders/life.ts";
 import { noHistory, reviewRules } from "../../orders/review.ts";
+import { limits } from "../../orders/workers/limits.ts";
 import { declines, faultless } from "../../orders/workers/provider-faults.ts";
 import { StoreError } from "../../store/error.ts";
 import { hashShard } from "../../store/ids.ts";
@@ -322,4 +323,23 @@ test("batches that are put off keep no other from being worked on, however many 
   await shop.order(good);
   await reaches(shop, good, approved);
   expect(payment.worker.counts().putOff).toBeGreaterThanOrEqual(bad.size);
+});
+
+test("orders that the provider never answers leave places to the others, however many they are", async () => {
+  await using shop = await openWorkshop();
+  const sick = solvent.slice(0, 2 * limits.ordersAtOnce);
+  const well = solvent[sick.length]!;
+  const asked = new Set<string>();
+  await using _provider = await shop.answering((question) => {
+    const { order_id } = JSON.parse(question) as { order_id: string };
+    asked.add(order_id);
+    return sick.includes(order_id) ? undefined : '{"outcome":"charged","reference":"r"}';
+  });
+  await using payment = await shop.worker("payment", { paymentTimeoutMs: 300 });
+  await Promise.all(sick.map((id) => shop.order(id)));
+  await eventually("the provider was asked for each of them", () => asked.size === sick.length);
+  await shop.order(well);
+  await reaches(shop, well, ["created", "payment-debited"]);
+  // None of them was given up for that: each is tried for about a minute.
+  expect(payment.worker.counts()).toMatchObject({ putOff: 0, parked: 0 });
 });
