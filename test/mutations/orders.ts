@@ -97,6 +97,13 @@ export const orderMutations: readonly Mutation[] = [
     test: turns("a worker that leaves finishes what it has begun"),
   },
   {
+    name: "an order that is tried again keeps its place while it waits",
+    file: "orders/workers/shard-work.ts",
+    find: ", rest: place.rest }",
+    replace: " }",
+    test: { file: "test/orders/workers.test.ts", name: "orders that the provider never answers" },
+  },
+  {
     name: "a worker that leaves begins what waits for it",
     file: "orders/workers/shard-work.ts",
     find: "  leave.throwIfAborted();\n",
