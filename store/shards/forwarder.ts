@@ -40,7 +40,8 @@ export interface Forwarder {
   append(region: string, owner: string, lane: string, pending: Pending): Promise<readonly AppendOutcome[]>;
   /**
    * Called by who watches the leases. What a process was sent that neither holds the shard nor is there any more, and has not
-   * answered a moment later, is refused with "no-home" and left behind, so that its sender may ask the next owner.
+   * answered a moment later, is refused with "no-home" and left behind, so that its sender may ask the next owner; what has
+   * only waited to be sent there is refused so at once.
    */
   seen(leaseKey: string, owner: string | undefined): void;
 }
@@ -74,6 +75,16 @@ export function createForwarder(connection: Connection): Forwarder {
   const targets = new Map<string, Target>();
   /** Holders by the leases' keys. */
   const held = new Map<string, string>();
+
+  const gone = ({ owner, lane }: Target) =>
+    owner !== "any" && held.get(lane) !== owner && !held.has(ownersPresent + owner);
+
+  /** Who has just stopped in order may still answer. */
+  function leave(target: Target): void {
+    after(leftAnswerMs, () => {
+      if (gone(target)) for (const request of target.inFlight) request.abort();
+    });
+  }
 
   function pump(target: Target): void {
     while (target.waiting.length > 0 && target.inFlight.size < forwardsInFlightMax) {
@@ -131,19 +142,13 @@ export function createForwarder(connection: Connection): Forwarder {
       if (owner === undefined) held.delete(leaseKey);
       else held.set(leaseKey, owner);
       for (const target of targets.values()) {
-        const present = ownersPresent + target.owner;
-        if (target.owner === "any" || (leaseKey !== target.lane && leaseKey !== present)) continue;
-        if (held.get(target.lane) !== target.owner && !held.has(present)) leave([...target.inFlight]);
+        if ((leaseKey !== target.lane && leaseKey !== ownersPresent + target.owner) || !gone(target)) continue;
+        // Never sent: the next owner's answer is certain, whatever it is.
+        for (const one of target.waiting) refuse(one, movedAway(streamsOf(one.pending.parts)));
+        leave(target);
       }
     },
   };
-}
-
-/** Who has just stopped in order may still answer. */
-function leave(requests: readonly AbortController[]): void {
-  after(leftAnswerMs, () => {
-    for (const request of requests) request.abort();
-  });
 }
 
 /** Answered a moment after its deadline at the latest, whoever is asked and how many wait before it. */

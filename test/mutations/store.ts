@@ -247,9 +247,16 @@ export const storeMutations: readonly Mutation[] = [
   {
     name: "an owner that has died is waited for, whoever has its shard by then",
     file: "store/shards/forwarder.ts",
-    find: "leave([...target.inFlight]);",
-    replace: "leave([]);",
+    find: "leave(target);",
+    replace: "",
     test: processes("what a process was sent before it lost the shard"),
+  },
+  {
+    name: "what waited to be sent to an owner that has died is sent there all the same",
+    file: "store/shards/forwarder.ts",
+    find: "        for (const one of target.waiting) refuse(one, movedAway(streamsOf(one.pending.parts)));\n",
+    replace: "",
+    test: processes("what waited behind the requests"),
   },
   {
     name: "what was sent to an owner that may still wake is refused for good by the next one",

@@ -228,6 +228,39 @@ test("what a process was sent before it lost the shard goes to the next one, and
   expect(events.map(({ id }) => id).sort()).toEqual(["a", "b"]);
 }, 30_000);
 
+test("what waited behind the requests to an owner that is frozen goes to the next one at once, and its refusal is certain", async () => {
+  const region = await open();
+  const one = stack.use(await region.process());
+  const sender = stack.use(await region.process({ owns: false }));
+  const leases = await openLeases(one.connection, region.bucket, leaseDefaults);
+  let heard = 0;
+  one.connection.wire.nc.subscribe(appendSubject("us-east", "ghost"), { callback: () => void heard++ });
+  const keys = [0, 1, 2, 3].map((shard) => `${logStream(region.log.name)}-${shard}`);
+  const held = await Promise.all(keys.map((key) => leases.acquire(key, "ghost")));
+  const seen = (name: string) => {
+    const shards = Object.values(sender.store.status()).flat() as { holder?: string }[];
+    return shards.every(({ holder }) => holder === name);
+  };
+  await until(() => seen("ghost"));
+  const send = (id: string, expected: "any" | 99 = "any") =>
+    sender.store.append({ stream: "note-1", expected, events: [event(id)] });
+  const sent: Promise<unknown>[] = [];
+  // As many as may be on their way to one process at once.
+  for (const id of ["a", "b"]) {
+    sent.push(send(id));
+    await until(() => heard === sent.length);
+  }
+  const behind = [send("c"), send("stale", 99).catch((error: unknown) => error)];
+  const begun = performance.now();
+  await Promise.all(held.map((lease) => lease?.release()));
+  await until(() => seen(""));
+  // Another's append: the shard has an owner before the two are given up.
+  await insist(one, "note-1");
+  expect(await Promise.all(behind)).toMatchObject([{ repeated: false }, { code: "wrong-revision" }]);
+  await Promise.all(sent);
+  expect(performance.now() - begun).toBeLessThan(5_000);
+}, 30_000);
+
 test("a process that holds its lease and does not answer keeps nobody from the shards that are meant for it", async () => {
   const region = await open();
   const one = stack.use(await region.process());
