@@ -140,20 +140,33 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
 
   /** As many at once as one batch takes; the next ones wait, as only so none overtakes another of its stream. */
   async function sendRow({ first, appends }: Row, outcomes: AppendOutcome[], options: PendingOptions): Promise<void> {
+    const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+    const end = performance.now() + timeoutMs;
     let failed: StoreError | undefined;
+    /** Streams of which an append was not decided: what stands behind it would overtake it. */
+    const stuck = new Map<string, StoreError>();
     for (let from = 0; from < appends.length; ) {
       const group = appends.slice(from, from + fitting(appends, from));
+      const leftMs = end - performance.now();
+      if (from > 0 && leftMs <= 0) failed ??= tooLate(timeoutMs);
       from += group.length;
-      if (failed === undefined) {
-        const parts = group.map(({ part }) => part);
-        const answers = await send(first, parts, { ...options, atomic: false }).catch(storeError);
+      const open = failed === undefined ? group.filter(({ part }) => !stuck.has(part.request.stream)) : [];
+      if (open.length > 0) {
+        const parts = open.map(({ part }) => part);
+        const given = { ...options, atomic: false, ...(options.timeoutMs === undefined ? {} : { timeoutMs: leftMs }) };
+        const answers = await send(first, parts, given).catch(storeError);
         if (!(answers instanceof StoreError))
-          for (const [index, { at }] of group.entries()) outcomes[at] = answers[index]!;
-        else if (group.length === 1 && decided.has(answers.code)) outcomes[group[0]!.at] = answers;
+          for (const [index, { at }] of open.entries()) outcomes[at] = answers[index]!;
+        else if (open.length === 1 && decided.has(answers.code)) outcomes[open[0]!.at] = answers;
         else failed = answers;
       }
-      // What comes of these is not known, so those behind them cannot be decided: they may be of the same stream.
-      if (failed !== undefined) for (const { at } of group) outcomes[at] = failed;
+      for (const { at, part } of group) {
+        const { stream } = part.request;
+        // What comes of these is not known, so those behind them cannot be decided: they may be of the same stream.
+        const outcome = outcomes[at] ?? stuck.get(stream) ?? failed!;
+        outcomes[at] = outcome;
+        if (outcome instanceof StoreError && !decided.has(outcome.code)) stuck.set(stream, outcome);
+      }
     }
   }
 
@@ -183,6 +196,11 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
       },
   };
 }
+
+const tooLate = (waitedMs: number) =>
+  new StoreError("unavailable", `those before this append took all of its ${waitedMs} ms: nothing of it was recorded`, {
+    retryAfterMs: 1_000,
+  });
 
 /** An append that is refused so was decided. */
 const decided: ReadonlySet<string> = new Set<StoreErrorCode>(["invalid", "wrong-revision", "already-exists"]);

@@ -6,6 +6,7 @@ const away = (name: string) => ({ file: "test/store/database-away.test.ts", name
 const restored = (name: string) => ({ file: "test/store/restored.test.ts", name });
 const clocks = (name: string) => ({ file: "test/store/clocks.test.ts", name });
 const sick = (name: string) => ({ file: "test/store/sick-shard.test.ts", name });
+const many = (name: string) => ({ file: "test/store/append-many.test.ts", name });
 const processes = (name: string) => ({ file: "test/store/processes.test.ts", name });
 const cluster = (name: string) => ({ file: "test/store/cluster.test.ts", name });
 
@@ -243,6 +244,13 @@ export const storeMutations: readonly Mutation[] = [
     find: "if (!isMovedAway(error)) unheard(holder);",
     replace: "",
     test: processes("a process that holds its lease and does not answer"),
+  },
+  {
+    name: "what stands behind an append to another region that was not decided is sent on",
+    file: "store/appends.ts",
+    find: "stuck.set(stream, outcome);",
+    replace: "",
+    test: many("none overtakes one of its stream that could not be decided"),
   },
   {
     name: "an owner that has died is waited for, whoever has its shard by then",

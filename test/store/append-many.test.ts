@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Log } from "../../mesh/log.ts";
 import type { Archive } from "../../store/archive.ts";
 import { StoreError } from "../../store/error.ts";
 import type { AppendOutcome } from "../../store/event-store.ts";
@@ -8,6 +9,7 @@ import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { idsOf, refusal } from "./conformance-calls.ts";
 import { to } from "./conformance-many.ts";
+import { openFarStore } from "./far-region.ts";
 import { createHeldLog } from "./held-log.ts";
 import { event, openRegion } from "./region.ts";
 
@@ -70,6 +72,66 @@ test("many appends are answered each for itself when a part of them cannot be ta
   expect(codes(outcomes)[2]).toBe("unavailable");
   if (shards[0] !== shards[1]) expect(codes(outcomes)[1]).toBe(1);
   region.archive.away = false;
+});
+
+test("of many appends to another region none overtakes one of its stream that could not be decided", async () => {
+  await using region = await openRegion(server.url, { shards: 4, bytesMax: 50 << 20 });
+  const other = Array.from({ length: 20 }, (_, i) => `cart-${i}`).find(
+    (stream) => hashShard(stream, 4) !== hashShard("note-1", 4),
+  )!;
+  const first = await region.process();
+  for (const stream of ["note-1", other]) {
+    const { position } = await first.store.append(to(stream, "no-stream", event("a")));
+    await eventually("the archive has it", async () => {
+      return (await region.archive.checkpoint({} as never, position.shard)) >= position.sequence;
+    });
+  }
+  await first[Symbol.asyncDispose]();
+  let asked = 0;
+  const archive: Archive = {
+    ...region.archive,
+    async lookUp(key, shard, pairs) {
+      if (pairs.some(({ stream }) => stream === "note-1") && ++asked === 1) throw new Error("away for a moment");
+      return region.archive.lookUp(key, shard, pairs);
+    },
+  };
+  await using second = await region.process({ archive });
+  await using far = await openFarStore(server.url, region);
+  const large = (id: string) => event(id, "x".repeat(900_000));
+  const outcomes = await far.appendMany([
+    to("note-1", 0, large("b")),
+    to(other, 0, large("b")),
+    to(other, 1, large("c")),
+    // More than one batch takes: these are sent behind the others.
+    to("note-1", "any", large("c")),
+    to(other, 2, large("d")),
+  ]);
+  expect(codes(outcomes)).toEqual(["unavailable", 1, 2, "unavailable", 3]);
+  expect(idsOf(await Array.fromAsync(second.store.readStream("note-1")))).toEqual(["a"]);
+});
+
+test("many appends that do not fit into one batch have one time together, if one was given", async () => {
+  await using region = await openRegion(server.url, oneShard);
+  const slow = (log: Log): Log => ({
+    ...log,
+    async publish(...given) {
+      await Bun.sleep(400);
+      return log.publish(...given);
+    },
+  });
+  await using process = await region.process({ wrap: slow });
+  await process.store.append(to("note-1", "no-stream", event("a")));
+  const large = Array.from({ length: 12 }, (_, i) => to("note-1", i, event(`b${i}`, "x".repeat(900_000))));
+  const outcomes = await process.store.appendMany(large, { timeoutMs: 1_000 });
+  const recorded = outcomes.filter((one) => !(one instanceof StoreError)).length;
+  expect(recorded).toBeGreaterThan(0);
+  expect(outcomes.at(-1)).toMatchObject({
+    code: "unavailable",
+    message: expect.stringContaining("nothing of it was recorded"),
+  });
+  const events = await Array.fromAsync(process.store.readStream("note-1"));
+  // The one whose time ran out under way may be recorded.
+  expect(events.length).toBeLessThan(1 + large.length);
 });
 
 test("what is recorded together stands in one batch under one number, and what is not does not", async () => {
