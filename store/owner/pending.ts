@@ -105,10 +105,12 @@ export function expired(pending: Pending, why = "it was not decided in time"): S
   return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
-/** The process stops, and had not decided it: nothing of it was recorded. Who sent it here finds the next one. */
+/** The process stops, and had not decided it. Who sent it here finds the next one. */
 export function stopping(pending: Pending): StoreError {
   if (pending.forwarded) return movedAway(streamsOf(pending.parts));
-  return new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });
+  const outcome = pending.underWay ? "whether the append was recorded is not known" : "nothing was recorded";
+  const text = `this process is stopping: ${outcome}; repeat it with the same ids`;
+  return new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 /** Names an append in a message. */

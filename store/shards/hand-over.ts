@@ -1,9 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Leases } from "../../mesh/lease.ts";
 import { StoreError } from "../error.ts";
+import { inTime } from "../in-time.ts";
 import { handOverRetryMs } from "../limits.ts";
 import { isMovedAway, movedAway } from "../owner/moved-away.ts";
-import { type Pending, streamsOf } from "../owner/pending.ts";
+import { expired, type Pending, streamsOf } from "../owner/pending.ts";
 import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
@@ -24,11 +25,16 @@ export function createHandOver(options: {
   let looking: Promise<void> | undefined;
 
   /** After a pause: once for all that wait, of which there may be thousands. */
-  function look(holder: string): Promise<void> {
+  function look(): Promise<void> {
     looking ??= (async () => {
       await wait(handOverRetryMs);
       // Asked, not only watched: a change that the watch missed would be a dead end.
-      owner().seen(await leases.holder(leaseKey).catch(() => holder));
+      const told = await leases.holder(leaseKey).then(
+        (name) => ({ name }),
+        () => undefined,
+      );
+      // No answer says nothing: by now this process may have claimed the shard itself.
+      if (told !== undefined) owner().seen(told.name);
     })().finally(() => {
       looking = undefined;
     });
@@ -44,7 +50,8 @@ export function createHandOver(options: {
       const late = performance.now() > pending.deadline || signal.aborted;
       if (error.code !== "no-home" || late) return pending.reject(error);
       if (!isMovedAway(error)) unheard(holder);
-      await look(holder);
+      const leftMs = Math.max(0, pending.deadline - performance.now());
+      await inTime(look(), leftMs).catch(() => pending.reject(expired(pending)));
       owner().takeBack([pending]);
     }
   }

@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../error.ts";
 import * as limits from "../limits.ts";
 import { isMovedAway } from "../owner/moved-away.ts";
-import { Pending } from "../owner/pending.ts";
+import { Pending, stopping } from "../owner/pending.ts";
 import type { Shard } from "../owner/shard.ts";
 import type { Forwarder } from "./forwarder.ts";
 
@@ -39,7 +39,7 @@ export function createShardSender({ region, leaseKey, forwarder, meant, unheard 
       }
       await wait(limits.handOverRetryMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
-    pending.reject(stopping());
+    pending.reject(stopping(pending));
   }
 
   function start(pending: Pending): void {
@@ -85,9 +85,7 @@ export function createShardSender({ region, leaseKey, forwarder, meant, unheard 
         wait(limits.closeWaitMs, undefined, { signal: closing.signal }).catch(() => undefined),
       ]);
       closing.abort();
-      for (const pending of underWay.keys()) pending.reject(stopping());
+      for (const pending of underWay.keys()) pending.reject(stopping(pending));
     },
   };
 }
-
-const stopping = () => new StoreError("unavailable", "this process is stopping; try again", { retryAfterMs: 1_000 });

@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { appendSubject } from "../../mesh/subjects.ts";
+import { MeshError } from "../../mesh/error.ts";
+import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
+import { appendSubject, logStream } from "../../mesh/subjects.ts";
+import type { StoreError } from "../../store/error.ts";
 import type { AppendOptions } from "../../store/event-store.ts";
 import { packPart } from "../../store/owner/append-part.ts";
 import { Pending } from "../../store/owner/pending.ts";
+import type { Shard } from "../../store/owner/shard.ts";
 import { createForwarder } from "../../store/shards/forwarder.ts";
+import { createHandOver } from "../../store/shards/hand-over.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { type NatsServer, startNats } from "../mesh/server.ts";
 import { idsOf, refusal } from "./conformance-calls.ts";
@@ -155,5 +160,50 @@ test("sent to a process that hears and does not answer, every append is answered
   for (const message of [first, second]) expect(message).toContain("whether it was recorded is not known");
   expect(third).toContain("nothing was recorded");
 });
+
+test("its deadline holds too while it is asked who has the shard of an owner that nobody hears", async () => {
+  await using region = await openRegion(server.url, oneShard);
+  await using one = await region.process();
+  const leases = await openLeases(one.connection, region.bucket, leaseDefaults);
+  const told: unknown[] = [];
+  const asked = Promise.withResolvers<undefined>();
+  const waiting = new Promise<StoreError>((resolve) => {
+    const part = packPart({ stream: "note-1", expected: "any", events: [event("a")] });
+    const handOver = createHandOver({
+      forwarder: createForwarder(one.connection),
+      leases: { ...leases, holder: () => asked.promise },
+      ...{ leaseKey: "shard", region: "us-east", signal: new AbortController().signal, unheard: nothing },
+      owner: () => ({ seen: (name?: string) => void told.push(name), takeBack: nothing }) as unknown as Shard,
+    });
+    handOver([new Pending([part], { timeoutMs: 300 }, nothing, resolve)], "nobody");
+  });
+  expect(await waiting).toMatchObject({
+    code: "unavailable",
+    message: expect.stringContaining("waited 300 ms in vain, it was not decided in time: nothing was recorded"),
+  });
+  // By the time of an error it may be the owner itself: it must not be told that another one is.
+  asked.reject(new MeshError("timeout", "no answer"));
+  await Bun.sleep(0);
+  expect(told).toEqual([]);
+});
+
+test("a process that stops says of what it has sent on that it may be recorded", async () => {
+  await using region = await openRegion(server.url, oneShard);
+  await using one = await region.process();
+  const sender = await region.process({ owns: false });
+  let heard = 0;
+  one.connection.wire.nc.subscribe(appendSubject("us-east", "ghost"), { callback: () => void heard++ });
+  const leases = await openLeases(one.connection, region.bucket, leaseDefaults);
+  const lease = await leases.acquire(`${logStream(region.log.name)}-0`, "ghost");
+  await eventually("it has heard of the holder", () => Object(status(sender.store)).holder === "ghost");
+  const sent = refusal(sender.store.append({ stream: "note-1", expected: "any", events: [event("a")] }));
+  await eventually("it was sent on", () => heard === 1);
+  await sender[Symbol.asyncDispose]();
+  expect(await sent).toMatchObject({
+    code: "unavailable",
+    message: expect.stringContaining("whether the append was recorded is not known; repeat it with the same ids"),
+  });
+  await lease?.release();
+}, 15_000);
 
 function nothing(): void {}
