@@ -92,31 +92,12 @@ export function createForwarder(connection: Connection): Forwarder {
       if (group.length === 0) break;
       const leaving = new AbortController();
       target.inFlight.add(leaving);
-      void send(target, group, leaving.signal).finally(() => {
+      void send(connection, target, group, leaving.signal).finally(() => {
         target.inFlight.delete(leaving);
         pump(target);
       });
     }
     if (target.waiting.length === 0 && target.inFlight.size === 0) targets.delete(target.key);
-  }
-
-  async function send(target: Target, group: readonly Waiting[], left: AbortSignal): Promise<void> {
-    for (const { pending } of group) pending.underWay = true;
-    try {
-      const version = versionOf(group[0]!.pending);
-      const appends = group.map(({ pending }) => toForwarded(pending));
-      const message = create(ForwardRequestSchema, { version, appends });
-      const bytes = await request(connection, target.subject, toBinary(ForwardRequestSchema, message), {
-        timeoutMs: forwardTimeoutMs,
-        signal: left,
-      });
-      const { results } = fromBinary(ForwardResponseSchema, bytes);
-      for (const [at, one] of group.entries()) settle(one, results[at], target.region);
-    } catch (cause) {
-      if (left.aborted) for (const one of group) leaveBehind(one);
-      const error = unreachable(target.region, cause);
-      for (const one of group) refuse(one, error);
-    }
   }
 
   return {
@@ -151,6 +132,32 @@ export function createForwarder(connection: Connection): Forwarder {
   };
 }
 
+/** `left`: aborted where the process is gone: what it was sent is left behind. */
+async function send(
+  connection: Connection,
+  target: Target,
+  group: readonly Waiting[],
+  left: AbortSignal,
+): Promise<void> {
+  for (const { pending } of group) pending.underWay = true;
+  try {
+    const version = versionOf(group[0]!.pending);
+    const appends = group.map(({ pending }) => toForwarded(pending));
+    const message = create(ForwardRequestSchema, { version, appends });
+    const bytes = await request(connection, target.subject, toBinary(ForwardRequestSchema, message), {
+      // Twice: its callers are told first, each for how long it waited.
+      timeoutMs: Math.min(forwardTimeoutMs, longest(group) + 2 * forwardAnswerMs),
+      signal: left,
+    });
+    const { results } = fromBinary(ForwardResponseSchema, bytes);
+    for (const [at, one] of group.entries()) settle(one, results[at], target.region);
+  } catch (cause) {
+    if (left.aborted) for (const one of group) leaveBehind(one);
+    const error = unreachable(target.region, cause);
+    for (const one of group) refuse(one, error);
+  }
+}
+
 /** Answered a moment after its deadline at the latest, whoever is asked and how many wait before it. */
 function waitingFor(pending: Pending, resolve: Waiting["resolve"], reject: Waiting["reject"]): Waiting {
   const end = () => {
@@ -179,6 +186,10 @@ function weigh(target: Target, { parts, bytes }: Pending, sign: 1 | -1): void {
   target.bytes += sign * bytes;
 }
 
+/** How long the most patient of them waits. An answer that nobody waits for any more would only keep what waits behind it. */
+const longest = (group: readonly Waiting[]) =>
+  Math.max(0, ...group.map(({ pending }) => pending.deadline - performance.now()));
+
 const versionOf = ({ parts }: Pending) => (parts.length === 1 ? forwardVersions.one : forwardVersions.several);
 
 /** What the next request carries: of one version, so that a process which knows only the first still takes most of it. */
@@ -190,6 +201,8 @@ function take(target: Target): Waiting[] {
   for (const one of target.waiting) {
     const { pending } = one;
     if (pending.settled) one.reject(givenUp(pending));
+    else if (!one.over && performance.now() > pending.deadline)
+      one.reject(expired(pending, "as others were before it"));
     else if (!one.over) {
       const full = bytes + pending.bytes > forwardBytesMax || appends + pending.parts.length > forwardAppendsMax;
       if (group[0] !== undefined && (full || versionOf(group[0].pending) !== versionOf(pending))) break;

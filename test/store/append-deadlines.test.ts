@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { MeshError } from "../../mesh/error.ts";
 import { leaseDefaults, openLeases } from "../../mesh/lease.ts";
 import { appendSubject, logStream } from "../../mesh/subjects.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { AppendOptions } from "../../store/event-store.ts";
+import {
+  ForwardedResultSchema,
+  ForwardRequestSchema,
+  ForwardResponseSchema,
+} from "../../store/gen/meridian/log/v1/forward_pb.ts";
 import { packPart } from "../../store/owner/append-part.ts";
 import { Pending } from "../../store/owner/pending.ts";
 import type { Shard } from "../../store/owner/shard.ts";
@@ -159,6 +165,33 @@ test("sent to a process that hears and does not answer, every append is answered
   expect(performance.now() - begun).toBeLessThan(5_000);
   for (const message of [first, second]) expect(message).toContain("whether it was recorded is not known");
   expect(third).toContain("nothing was recorded");
+});
+
+test("requests that were lost keep nothing back for longer than somebody waits for them", async () => {
+  await using region = await openRegion(server.url, oneShard);
+  await using one = await region.process({ owns: false });
+  let heard = 0;
+  // As an owner whose connection broke for a moment: it never heard of the first two.
+  one.connection.wire.nc.subscribe(appendSubject("us-east", "back"), {
+    callback: (_, message) => {
+      if (++heard < 3) return;
+      const { appends } = fromBinary(ForwardRequestSchema, message.data);
+      const results = appends.map(() => create(ForwardedResultSchema, { lastRevision: 7n }));
+      message.respond(toBinary(ForwardResponseSchema, create(ForwardResponseSchema, { results })));
+    },
+  });
+  const forwarder = createForwarder(one.connection);
+  const send = (id: string, timeoutMs: number) => {
+    const part = packPart({ stream: "note-1", expected: "any", events: [event(id)] });
+    return forwarder.append("us-east", "back", "0", new Pending([part], { timeoutMs }, nothing, nothing));
+  };
+  const lost: Promise<StoreError>[] = [];
+  for (const id of ["a", "b"]) {
+    lost.push(refusal(send(id, 200)));
+    await eventually("it was sent", () => heard === lost.length);
+  }
+  for (const { message } of await Promise.all(lost)) expect(message).toContain("whether it was recorded is not known");
+  expect(await send("c", 2_000)).toMatchObject([{ lastRevision: 7 }]);
 });
 
 test("its deadline holds too while it is asked who has the shard of an owner that nobody hears", async () => {
