@@ -17,7 +17,7 @@ import { isMovedAway } from "./owner/moved-away.ts";
 import { Pending, type PendingOptions } from "./owner/pending.ts";
 import type { Regions } from "./regions.ts";
 import type { AppendForwarded } from "./shards/forward-handler.ts";
-import type { Forwarder } from "./shards/forwarder.ts";
+import { anyone, type Forwarder } from "./shards/forwarder.ts";
 import type { LocalLog } from "./shards/local-log.ts";
 
 export interface AppendsOptions {
@@ -71,12 +71,12 @@ export function createAppends({ region, homes, logOf, forwarder }: AppendsOption
     return lane instanceof StoreError ? "0" : String(lane);
   }
 
-  /** To another region: a process of it that stops says so, and another one takes the append. */
+  /** To another region: where the process that took it stops, or says nothing for long, another one takes the append. */
   async function sendAway(home: string, pending: Pending): Promise<void> {
     const lane = laneOf(pending.parts[0]!.request.stream);
     while (!pending.settled) {
       try {
-        return pending.resolve(await forwarder.append(home, "any", lane, pending));
+        return pending.resolve(await forwarder.append(home, anyone, lane, pending));
       } catch (error) {
         const late = performance.now() > pending.deadline;
         if (late || !isMovedAway(error)) return pending.reject(storeError(error));

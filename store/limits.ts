@@ -54,6 +54,8 @@ export const recentBatchesMax = 64;
 export const recentBytesMax = 32 << 20;
 /** A forwarded append's whole way there and back. */
 export const forwardTimeoutMs = 10_000;
+/** The same of one that whoever takes it answers: who took it may have died, and by then somebody else has its shards. */
+export const anyoneTimeoutMs = 6_000;
 /** An owner whose lease has gone has so long to answer what it was sent, before that is sent to the next one. */
 export const leftAnswerMs = 500;
 /** Behind an append's deadline: who was sent it says itself what became of it, as long as it lives. */

@@ -14,7 +14,7 @@ import { streamCategory } from "./ids.ts";
 import { createReads } from "./read/reads.ts";
 import { createRegions } from "./regions.ts";
 import { createForwardHandler } from "./shards/forward-handler.ts";
-import { createForwarder } from "./shards/forwarder.ts";
+import { anyone, createForwarder } from "./shards/forwarder.ts";
 import { createLocalLog, type LocalLog } from "./shards/local-log.ts";
 import { createShardEnds } from "./shards/shard-ends.ts";
 import { createShardInfo } from "./shards/shard-info.ts";
@@ -105,7 +105,7 @@ function serveOthers(
   const { region, connection } = options;
   return [
     serve(connection, appendSubject(region, owner), {}, createForwardHandler(forwarded(true))),
-    serve(connection, appendSubject(region, "any"), { queue: "owners" }, createForwardHandler(forwarded(false))),
+    serve(connection, appendSubject(region, anyone), { queue: "owners" }, createForwardHandler(forwarded(false))),
     serveArchiveFloors({ ...options, logs: () => heldLogs(options, locals), keyOf: (log) => keyOf(options, log) }),
   ];
 }

@@ -134,6 +134,11 @@ async function reach(
         field: "min_position",
       });
     }
+    if (position.shard >= log.shards) {
+      throw new StoreError("invalid", `a min_position is of shard ${position.shard}, its log has ${log.shards}`, {
+        field: "min_position",
+      });
+    }
     const reached = await archive.reached(options.keyOf(log), position.shard, position.sequence, {
       timeoutMs: reachedWaitMs,
       ...(signal === undefined ? {} : { signal }),

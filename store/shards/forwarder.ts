@@ -13,6 +13,7 @@ import {
   ForwardResponseSchema,
 } from "../gen/meridian/log/v1/forward_pb.ts";
 import {
+  anyoneTimeoutMs,
   forwardAnswerMs,
   forwardAppendsMax,
   forwardBytesMax,
@@ -33,7 +34,7 @@ import { fromResult } from "./forward-results.ts";
  */
 export interface Forwarder {
   /**
-   * `owner`: the nonce of a process, or "any". `lane`: the shard, by its lease's key where that is known; a request is answered
+   * `owner`: the nonce of a process, or `anyone`. `lane`: the shard, by its lease's key where that is known; a request is answered
    * when the last of its appends is, so those of a shard that nobody can claim must not keep the others'. Resolves with what
    * settles the append; rejects with StoreError.
    */
@@ -45,6 +46,9 @@ export interface Forwarder {
    */
   seen(leaseKey: string, owner: string | undefined): void;
 }
+
+/** Whoever of a region's processes that own shards takes it, and knows more. */
+export const anyone = "any";
 
 /** Version of the messages of forward.proto: the second where an append has several parts. */
 export const forwardVersions = { one: 1, several: 2 } as const;
@@ -77,7 +81,7 @@ export function createForwarder(connection: Connection): Forwarder {
   const held = new Map<string, string>();
 
   const gone = ({ owner, lane }: Target) =>
-    owner !== "any" && held.get(lane) !== owner && !held.has(ownersPresent + owner);
+    owner !== anyone && held.get(lane) !== owner && !held.has(ownersPresent + owner);
 
   /** Who has just stopped in order may still answer. */
   function leave(target: Target): void {
@@ -97,7 +101,9 @@ export function createForwarder(connection: Connection): Forwarder {
         pump(target);
       });
     }
-    if (target.waiting.length === 0 && target.inFlight.size === 0) targets.delete(target.key);
+    if (target.waiting.length > 0 || target.inFlight.size > 0) return;
+    // A new one may have its place by now.
+    if (targets.get(target.key) === target) targets.delete(target.key);
   }
 
   return {
@@ -146,13 +152,15 @@ async function send(
     const message = create(ForwardRequestSchema, { version, appends });
     const bytes = await request(connection, target.subject, toBinary(ForwardRequestSchema, message), {
       // Twice: its callers are told first, each for how long it waited.
-      timeoutMs: Math.min(forwardTimeoutMs, longest(group) + 2 * forwardAnswerMs),
+      timeoutMs: Math.min(patienceMs(target), longest(group) + 2 * forwardAnswerMs),
       signal: left,
     });
     const { results } = fromBinary(ForwardResponseSchema, bytes);
     for (const [at, one] of group.entries()) settle(one, results[at], target.region);
   } catch (cause) {
-    if (left.aborted) for (const one of group) leaveBehind(one);
+    const silent = cause instanceof MeshError && cause.code === "timeout";
+    // Whoever of them took it, and what became of that one, is not known here; another one may take it.
+    if (left.aborted || (silent && target.owner === anyone)) for (const one of group) leaveBehind(one);
     const error = unreachable(target.region, cause);
     for (const one of group) refuse(one, error);
   }
@@ -185,6 +193,8 @@ function weigh(target: Target, { parts, bytes }: Pending, sign: 1 | -1): void {
   target.appends += sign * parts.length;
   target.bytes += sign * bytes;
 }
+
+const patienceMs = ({ owner }: Target) => (owner === anyone ? anyoneTimeoutMs : forwardTimeoutMs);
 
 /** How long the most patient of them waits. An answer that nobody waits for any more would only keep what waits behind it. */
 const longest = (group: readonly Waiting[]) =>

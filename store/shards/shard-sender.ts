@@ -4,7 +4,7 @@ import * as limits from "../limits.ts";
 import { isMovedAway } from "../owner/moved-away.ts";
 import { Pending, stopping } from "../owner/pending.ts";
 import type { Shard } from "../owner/shard.ts";
-import type { Forwarder } from "./forwarder.ts";
+import { anyone, type Forwarder } from "./forwarder.ts";
 
 export interface ShardSenderOptions {
   readonly region: string;
@@ -30,7 +30,7 @@ export function createShardSender({ region, leaseKey, forwarder, meant, unheard 
     while (!closing.signal.aborted && !pending.settled) {
       const owner = holder ?? meant();
       try {
-        return pending.resolve(await forwarder.append(region, owner ?? "any", leaseKey, pending));
+        return pending.resolve(await forwarder.append(region, owner ?? anyone, leaseKey, pending));
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         // Nobody heard it, or who did has died: a dead holder's lease runs out soon, and another one takes the shard.

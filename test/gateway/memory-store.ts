@@ -88,8 +88,10 @@ export function createMemoryStore(region: string, defaultRegion: string, logs = 
       checkRange(options);
       const events = hereOf(homes.homeOf(stream, options.home), stream);
       for (const position of options.minPositions ?? []) {
-        if (regions.some(({ name }) => isOf(position, name))) continue;
         const details = { field: "min_position" };
+        if (position.shard > 0)
+          throw new StoreError("invalid", "a min_position is of a shard that its log has not", details);
+        if (regions.some(({ name }) => isOf(position, name))) continue;
         throw new StoreError("not-replicated", "a min_position belongs to a log that is not here", details);
       }
       if (events.length === 0) throw new StoreError("not-found", `stream ${stream} has no event`, { stream });

@@ -59,5 +59,7 @@ export function reads(at: At, wire: boolean): void {
     expect(await read(at, "read-2", { minPositions: [position] })).toHaveLength(1);
     const refused = await refusal(read(at, "read-2", { minPositions: [elsewhere] }));
     expect(refused).toMatchObject({ code: "not-replicated", details: { field: "min_position" } });
+    const beyond = await refusal(read(at, "read-2", { minPositions: [{ ...position, shard: 200 }] }));
+    expect(beyond).toMatchObject({ code: "invalid", details: { field: "min_position" } });
   });
 }

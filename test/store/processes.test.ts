@@ -36,7 +36,7 @@ function owned(processes: readonly TestProcess[]): number[] {
   });
 }
 
-async function insist({ store }: TestProcess, stream: string): Promise<void> {
+async function insist({ store }: Gateway, stream: string): Promise<void> {
   await store.append({ stream, expected: "any", events: [event(crypto.randomUUID())] });
 }
 
@@ -259,6 +259,26 @@ test("what waited behind the requests to an owner that is frozen goes to the nex
   expect(await Promise.all(behind)).toMatchObject([{ repeated: false }, { code: "wrong-revision" }]);
   await Promise.all(sent);
   expect(performance.now() - begun).toBeLessThan(5_000);
+}, 30_000);
+
+test("what another region sent to a process that died with it is sent to the next one", async () => {
+  const region = await open();
+  const one = stack.use(await region.process());
+  const far = { store: stack.use(await openFarStore(region.url, region)) };
+  await insist(one, "note-1");
+  let heard = 0;
+  // Killed as it had taken it: it has no lease any more, and its subscription is gone.
+  const ghost = one.connection.wire.nc.subscribe(appendSubject("us-east", "any"), {
+    queue: "owners",
+    callback() {
+      heard++;
+      ghost.unsubscribe();
+    },
+  });
+  await one.connection.wire.nc.flush();
+  // Whom the server asks it draws by lot.
+  while (heard === 0) await insist(far, "note-1");
+  expect(heard).toBe(1);
 }, 30_000);
 
 test("a process that holds its lease and does not answer keeps nobody from the shards that are meant for it", async () => {
