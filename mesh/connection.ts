@@ -4,6 +4,7 @@ import { after, sleep } from "./clock.ts";
 import { MeshError } from "./error.ts";
 import * as limits from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import { mendTransport } from "./nats-transport.ts";
 import { createReplies, type Replies } from "./replies.ts";
 import { localApi, replyPrefix } from "./subjects.ts";
 
@@ -91,6 +92,7 @@ async function readCredentials(path: string | undefined): Promise<Uint8Array | u
 
 async function firstConnection(options: ConnectionOptions, credentials?: Uint8Array): Promise<NatsConnection> {
   const { servers, name, logger, signal } = options;
+  mendTransport();
   for (let attempt = 1; ; attempt++) {
     if (signal?.aborted) throw new MeshError("closed", `connecting to ${servers.join(", ")} was given up`);
     try {

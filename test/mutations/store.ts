@@ -295,6 +295,13 @@ export const storeMutations: readonly Mutation[] = [
     test: { file: "test/store/full-index.test.ts", name: "however far behind the archive is" },
   },
   {
+    name: "an attempt to connect that was given up keeps its socket",
+    file: "mesh/connection.ts",
+    find: "  mendTransport();\n",
+    replace: "",
+    test: { file: "test/mesh/frozen-server.test.ts", name: "after a server has stood still" },
+  },
+  {
     name: "of a past leader: it says where the log ends",
     file: "store/shards/shard-ends.ts",
     find: "if (own.replicas === 1) return",
