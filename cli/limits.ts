@@ -9,6 +9,8 @@ export const limits = {
   trimMs: 900_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
+  /** A database that says nothing for so long hangs: what it is asked takes a millisecond. */
+  databaseSilenceMs: 2_000,
   /** Who asks how far projections lag waits so long for the count; then it is told the last one, well before `statusMs`. */
   lagWaitMs: 500,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */

@@ -164,20 +164,21 @@ function readiness(config: RegionConfig, parts: Parts): Readiness {
 }
 
 /**
- * Whether the database answers the process's own statements; the projectors' thread says it of theirs. Only a statement
- * finds that the database is back, and a region that is not ready may be sent none: so whoever looks has it asked.
+ * Whether the database answers the process's own statements; the projectors' thread says it of theirs. Whoever looks has it
+ * asked: a database that hangs is known by its silence, long before a statement is given up, and one that is back by its
+ * answer, for a region that is not ready may be sent nothing else to ask it.
  */
 function createDatabaseCheck(database: Database): () => string {
-  let asking = false;
+  let askedMs: number | undefined;
   const ask = async () => {
-    asking = true;
-    await database.query(serverVersion).catch(() => {});
-    asking = false;
+    askedMs = performance.now();
+    await database.query(serverVersion, [], { lane: "store" }).catch(() => {});
+    askedMs = undefined;
   };
   return () => {
-    if (database.reachable()) return "ok";
-    if (!asking) void ask();
-    return "does not answer";
+    const silent = askedMs !== undefined && performance.now() - askedMs > limits.databaseSilenceMs;
+    if (askedMs === undefined) void ask();
+    return database.reachable() && !silent ? "ok" : "does not answer";
   };
 }
 

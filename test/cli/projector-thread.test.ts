@@ -6,6 +6,7 @@ import { silent } from "../../mesh/logger.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import { realOrders } from "../acceptance/demo-process.ts";
+import { signalAll } from "../projections/server.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
@@ -140,6 +141,16 @@ test("when the database comes back a region that only takes orders in is ready a
   await region.postgres.restart();
   await until("it is ready", async () => (await readiness(taker)).status === 200, 15_000);
   await until("so is the one that projects", async () => (await readiness(whole)).status === 200, 15_000);
+}, 60_000);
+
+test("a database that hangs is known by its silence, long before what it was asked is given up", async () => {
+  signalAll(region.postgres, "SIGSTOP");
+  try {
+    await until("it is known", async () => (await readiness(whole)).checks.database === "does not answer");
+  } finally {
+    signalAll(region.postgres, "SIGCONT");
+  }
+  await until("it is ready again", async () => (await readiness(whole)).status === 200, 15_000);
 }, 60_000);
 
 test("a process that stops leaves no thread and none of its connections", async () => {

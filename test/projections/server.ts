@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -57,6 +57,15 @@ export async function startPostgres(): Promise<TestPostgres> {
       await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
+}
+
+/** Every process of the server: it accepts connections still, as its kernel does, and answers nothing. */
+export function signalAll({ pid }: TestPostgres, signal: "SIGSTOP" | "SIGCONT"): void {
+  const all = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
+  const pairs = all.map((line) => line.trim().split(/\s+/).map(Number));
+  for (const [child, parent] of [...pairs.filter((pair) => pair[1] === pid), [pid, 0]]) {
+    if (parent !== undefined) process.kill(child!, signal);
+  }
 }
 
 function ended(process: ChildProcess): Promise<void> {

@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { silent } from "../../mesh/logger.ts";
 import { createArchive } from "../../projections/archive.ts";
 import { openDatabase } from "../../projections/database.ts";
@@ -8,22 +7,13 @@ import { followLog } from "../../store/chain/follow-log.ts";
 import { archiveAnswerMs } from "../../store/limits.ts";
 import { eventually } from "../mesh/eventually.ts";
 import { startNats } from "../mesh/server.ts";
-import { startPostgres, type TestPostgres } from "../projections/server.ts";
+import { signalAll, startPostgres } from "../projections/server.ts";
 import { refusal } from "./refusal.ts";
 import { event, openRegion, type TestProcess } from "./region.ts";
 import { wholeLog } from "./whole-log.ts";
 
 const put = ({ store }: TestProcess, stream: string, id: string, expected: number | "any" | "no-stream" = "any") =>
   store.append({ stream, expected, events: [event(id)] });
-
-/** Every process of the server: it accepts connections still, as its kernel does, and answers nothing. */
-function signalAll({ pid }: TestPostgres, signal: "SIGSTOP" | "SIGCONT"): void {
-  const all = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
-  const pairs = all.map((line) => line.trim().split(/\s+/).map(Number));
-  for (const [child, parent] of [...pairs.filter((pair) => pair[1] === pid), [pid, 0]]) {
-    if (parent !== undefined) process.kill(child!, signal);
-  }
-}
 
 test("PostgreSQL stops answering, the owner is killed, PostgreSQL goes on: nothing is lost, nothing double, and nobody waits for long", async () => {
   await using server = await startNats();
