@@ -14,6 +14,7 @@ import type { StoreLog } from "../store/store-options.ts";
 import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
 import type { Metrics } from "./metrics.ts";
+import { keepMirrors } from "./mirror-keeper.ts";
 import type { ProjectionStatus } from "./projectors.ts";
 import {
   connectAs,
@@ -134,8 +135,11 @@ async function openTenantStore(
   const region = config.region.name;
   const owns = role === "store";
   const leases = await findLeases(around, connection, tenant, owns);
+  const archive = createArchive(around.database);
+  const mirrors = new Set<Log>();
   const logs: StoreLog[] = [];
-  for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log, owns));
+  for (const log of tenant.logs) logs.push(await openStoreLog(around, connection, tenant, log, { owns, mirrors }));
+  if (owns) void keepMirrors({ around, tenant: tenant.name, connection, leases, archive, mirrors: () => mirrors });
   return stack.use(
     await openStore({
       tenant: tenant.name,
@@ -146,7 +150,7 @@ async function openTenantStore(
       owns,
       connection,
       leases,
-      archive: createArchive(around.database),
+      archive,
       fsync: config.mesh.sync === "always",
       writer: `meridian ${manifest.version} on ${hostname()}`,
       logger,
@@ -180,7 +184,7 @@ async function openStoreLog(
   connection: Connection,
   tenant: Tenant,
   log: TenantLog,
-  owns: boolean,
+  { owns, mirrors: all }: { readonly owns: boolean; readonly mirrors: Set<Log> },
 ): Promise<StoreLog> {
   const { config, logger, signal } = around;
   const [openOwn, openCopy] = owns ? [openOwnLog, openMirror] : [findLog, findLog];
@@ -190,7 +194,10 @@ async function openStoreLog(
   if (owns) offerMirrors(around, connection, tenant, log).catch(noted);
   for (const { name: home } of config.mesh.regions) {
     if (!mirrorTargets(config.mesh, log, home).includes(config.region.name)) continue;
-    openCopy(around, connection, tenant, log, home).then((mirror) => mirrors.set(home, mirror), noted);
+    openCopy(around, connection, tenant, log, home).then((mirror) => {
+      mirrors.set(home, mirror);
+      all.add(mirror);
+    }, noted);
   }
   const { name, categories, rest, codec } = log;
   return { name, categories, rest, codec, own, mirror: (home) => mirrors.get(home) };

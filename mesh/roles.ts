@@ -69,6 +69,7 @@ export function rightsOf(role: Role, mesh: Mesh, tenant: Tenant): Rights {
       return client([anyAppend, ...reading([...streams, leaseStream(leaseBucket)])], { forbidden: touching(durable) });
     case "store":
       return client([...storing(tenant, streams), ...reading([...streams, leaseStream(leaseBucket)])], {
+        forbidden: ownStreams(tenant).map((stream) => localApi(api.streamDelete(R, stream))),
         subscribe: [appendSubject(R, "*")],
       });
     case "worker":
@@ -97,6 +98,13 @@ function streamsOf(mesh: Mesh, tenant: Tenant): string[] {
     mesh.regions.flatMap(({ name: home }) =>
       generations.map((generation) => logStream({ log: log.name, home, generation })),
     ),
+  );
+}
+
+/** Those whose home is the region: one template serves all regions, the tag stands for it. */
+function ownStreams(tenant: Tenant): string[] {
+  return tenant.logs.flatMap((log) =>
+    generations.map((generation) => logStream({ log: log.name, home: R, generation })),
   );
 }
 
@@ -136,16 +144,20 @@ function touching(consumers: readonly string[]): string[] {
   return subjects.map(localApi);
 }
 
-/** What owns a region's shards, and prepares its streams. Nobody but the operator purges, deletes or changes one. */
+/**
+ * What owns a region's shards, and prepares its streams; a mirror it may delete, to make it anew. Nobody but the operator purges
+ * a stream, and nobody deletes or changes a log at its home.
+ */
 function storing(tenant: Tenant, streams: readonly string[]): string[] {
   const own = [
     ...[...streams, leaseStream(leaseBucket)].map((stream) => api.streamCreate(R, stream)),
-    ...streams.map((stream) => api.consumerList(R, stream)),
+    ...streams.flatMap((stream) => [api.consumerList(R, stream), api.streamDelete(R, stream)]),
   ];
   // Asked of the home when its mirror is made.
   const ofHomes = streams.flatMap((stream) => [
     api.streamInfo("*", stream),
     api.consumerInfo("*", stream, mirrorConsumer(R)),
+    api.consumerReset("*", stream, mirrorConsumer(R)),
   ]);
   return [
     ...tenant.logs.map((log) => logFilter(log.name, R)),
@@ -211,9 +223,7 @@ function leaf(mesh: Mesh, tenant: Tenant): Rights {
   // Streams are spelled out: with a wildcard before its last token, the server (2.15.1) overlooks a pattern when it
   // decides whether to announce the API over the link.
   const streams = streamsOf(mesh, tenant);
-  const own = tenant.logs.flatMap((log) =>
-    generations.map((generation) => logStream({ log: log.name, home: R, generation })),
-  );
+  const own = ownStreams(tenant);
   const servers = Object.values(serverSubjects);
   return {
     publish: [

@@ -92,7 +92,23 @@ export async function ensureMirror(c: Connection, name: LogName, settings: Mirro
       consumer: { name: consumer, deliver_subject: mirrorSubject(c.region, stream) },
     },
   };
+  // One that was there before has moved it on: an empty mirror would begin behind all that the other one had.
+  await callPatiently(c, api.consumerReset(name.home, stream, consumer), { seq: 1 }, { signal: settings.signal });
   return logOf(c, name, await create(c, stream, config));
+}
+
+/**
+ * Takes a mirror anew from its origin, from the first message that this still has: the only way to mend one, into which nobody
+ * can write. Who reads it finds it gone for a moment. Undefined: that home does not answer, and nothing was done.
+ */
+export async function remakeMirror(c: Connection, name: LogName, settings: MirrorSettings): Promise<Log | undefined> {
+  if ((await readOrigin(c, name, settings.signal)) === undefined) return undefined;
+  try {
+    await callPatiently(c, api.streamDelete(c.region, logStream(name)), undefined, { signal: settings.signal });
+  } catch (error) {
+    if (!(error instanceof MeshError && error.code === "not-found")) throw error;
+  }
+  return await ensureMirror(c, name, settings);
 }
 
 async function readOrigin(c: Connection, name: LogName, signal?: AbortSignal): Promise<LogFacts | undefined> {

@@ -52,6 +52,7 @@ export const api = {
   streamList: (domain: string) => `$JS.${domain}.API.STREAM.LIST`,
   streamInfo: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.INFO.${stream}`,
   streamPurge: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.PURGE.${stream}`,
+  streamDelete: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.DELETE.${stream}`,
   messageGet: (domain: string, stream: string) => `$JS.${domain}.API.STREAM.MSG.GET.${stream}`,
   directGet: (domain: string, stream: string) => `$JS.${domain}.API.DIRECT.GET.${stream}`,
   consumerCreate: (domain: string, stream: string, consumer: string, filter?: string) =>

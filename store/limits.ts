@@ -64,6 +64,8 @@ export const forwardAnswerMs = 500;
 export const forwardAppendsMax = 1_000;
 /** Bytes of one forwarded request: below the broker's max_payload of 8 MB. */
 export const forwardBytesMax = 4 << 20;
+/** Readers of a mirror that has lost messages wait so long for a whole one: it is found in half a minute, and copied then. */
+export const lossyMirrorMs = 90_000;
 /** Events of one page of a stream read from the archive: 10,000 events of 1 KB took 74 ms, so 1,000 keep turns short. */
 export const readPageEvents = 1_000;
 /** Trimming: how long another region may take to say how far its archive is; nobody waits for it. */

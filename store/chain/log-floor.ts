@@ -1,5 +1,6 @@
 import type { Log, StoredMessage } from "../../mesh/log.ts";
 import { StoreError } from "../error.ts";
+import { lossyMirrorMs } from "../limits.ts";
 import { isOf } from "./chain.ts";
 import { tryDecode } from "./proof.ts";
 
@@ -34,17 +35,35 @@ export async function shardFloor(log: Log, shard: number): Promise<number> {
 
 /**
  * For a reader that meets a batch which names one that it has not met, behind `missed`: rejects with StoreError
- * "unavailable" where the log was trimmed under it, for what it would read on has a hole. Otherwise the batch is a stray.
+ * "unavailable" where the log was trimmed under it, for what it would read on has a hole; and for a while where the log is a
+ * mirror, which may have lost it and is then taken anew. Otherwise the batch is a stray.
  */
 export async function refuseTrimmed(
   log: Log,
   { shard }: Pick<StoredMessage, "shard">,
   missed: number | undefined,
 ): Promise<void> {
-  if (missed === undefined || (missed > 0 && (await isThere(log, shard, missed)))) return;
-  const floor = await shardFloor(log, shard);
-  if (floor <= missed) return;
-  throw overtaken(log, floor, missed);
+  if (missed === undefined) return;
+  if (missed === 0 || !(await isThere(log, shard, missed))) {
+    const floor = await shardFloor(log, shard);
+    if (floor > missed) throw overtaken(log, floor, missed);
+  }
+  if (log.mirror) refuseLossy(log, shard, missed);
+}
+
+/** When it was met for the first time, by shard and place, by performance.now(). */
+const losses = new WeakMap<Log, Map<string, number>>();
+
+function refuseLossy(log: Log, shard: number, missed: number): void {
+  const known = losses.get(log) ?? new Map<string, number>();
+  losses.set(log, known);
+  const place = `${shard}/${missed}`;
+  const since = known.get(place) ?? performance.now();
+  known.set(place, since);
+  if (performance.now() - since > lossyMirrorMs) return;
+  const { log: name, home } = log.name;
+  const text = `the copy of the log ${name} of ${home} in this region lacks what follows ${missed} in shard ${shard}: it is taken anew; try again`;
+  throw new StoreError("unavailable", text, { retryAfterMs: 1_000 });
 }
 
 /**
