@@ -3,7 +3,7 @@ import type { Connection } from "../mesh/connection.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
 import { remakeMirror } from "../mesh/streams.ts";
-import { logStream } from "../mesh/subjects.ts";
+import { mirrorLease } from "../mesh/subjects.ts";
 import type { Archive } from "../store/archive.ts";
 import { findMirrorHole, type MirrorHole } from "../store/chain/mirror-hole.ts";
 import { limits } from "./limits.ts";
@@ -77,7 +77,7 @@ async function act(
     return "there again";
   }
   await using stack = new AsyncDisposableStack();
-  const lease = await leases.acquire(`mirror.${logStream(name)}`, crypto.randomUUID());
+  const lease = await leases.acquire(mirrorLease(name), crypto.randomUUID());
   if (lease === undefined) return state;
   stack.defer(() => lease.release());
   if ((await look(mirror, options))?.missing !== hole.missing) return state;

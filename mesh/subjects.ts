@@ -73,6 +73,9 @@ export const mirrorTarget = (consumer: string): string | undefined =>
   consumer.startsWith("mirror_") ? consumer.slice("mirror_".length) : undefined;
 export const mirrorSubject = (target: string, stream: string): string => `mirror.${target}.${stream}`;
 
+/** Key of the lease of who takes a mirror anew. */
+export const mirrorLease = (name: LogName): string => `mirror.${logStream(name)}`;
+
 /** A worker's durable consumer of one shard. */
 export const workerConsumer = (durable: string, shard: number): string => `${durable}_${shard}`;
 
