@@ -40,11 +40,9 @@ const fromStore: Readonly<Record<StoreErrorCode, ProblemCode>> = {
 function ofStoreError(error: StoreError): Problem {
   const { field, retryAfterMs } = error.details;
   const code = fromStore[error.code];
-  // "unavailable" and its like quote brokers, subjects and processes in their texts: those stay inside.
-  const ours = problemTable[code].status < 500;
   return {
     code,
-    detail: ours ? error.message : `${problemTable[code].title}.`,
+    detail: error.message,
     errors: field === undefined ? undefined : [{ pointer: `/${field}`, rule: error.code, detail: error.message }],
     retryAfterMs: retryAfterMs ?? problemTable[code].retryAfterMs,
     members: membersOf(error),
@@ -85,9 +83,17 @@ const fromProjection: Readonly<Record<ProjectionErrorCode, ProblemCode>> = {
   embedded: "internal",
 };
 
+/** Where the error's own text may quote an address, a statement or what the driver said: those stay inside. */
+const projectionDetails: Partial<Record<ProjectionErrorCode, string>> = {
+  away: "the database of this region does not answer now",
+  timeout: "the database took longer than a query may",
+  serialization: "the database could not put concurrent transactions in an order",
+  cursor: "the cursor is not one that was given out",
+};
+
 function ofProjectionError(error: ProjectionError): Problem | undefined {
   const code = fromProjection[error.code];
-  const detail = `${problemTable[code].title}.`;
+  const detail = projectionDetails[error.code] ?? error.message;
   const retryAfterMs = problemTable[code].retryAfterMs;
   if (code === "internal") return undefined;
   if (code === "projection-behind") {
@@ -99,6 +105,10 @@ function ofProjectionError(error: ProjectionError): Problem | undefined {
   return { code, detail, retryAfterMs };
 }
 
+/** The log has what a client is not told. */
+const withCause = ({ code, cause }: StoreError): object =>
+  cause instanceof Error ? { code, cause: cause.message } : { code };
+
 /** The one place that turns an error into what a client may know of it. Unknown errors are logged under a new id. */
 export function problemOf(error: unknown, logger: Logger): Problem {
   if (error instanceof GatewayError && error.code !== "configuration") {
@@ -106,7 +116,7 @@ export function problemOf(error: unknown, logger: Logger): Problem {
   }
   if (error instanceof StoreError) {
     const problem = ofStoreError(error);
-    if (problemTable[problem.code].status >= 500) logger.warn({ code: error.code }, error.message);
+    if (problemTable[problem.code].status >= 500) logger.warn(withCause(error), error.message);
     return problem;
   }
   if (error instanceof ProjectionError) {

@@ -3,6 +3,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { problemDocument, problemOf } from "../../gateway/problems.ts";
 import { problemMessage } from "../../gateway/rpc-errors.ts";
 import { silent } from "../../mesh/logger.ts";
+import { ProjectionError } from "../../projections/error.ts";
 import { StoreError } from "../../store/error.ts";
 import { EventStore } from "../../store/gen/meridian/eventstore/v1/eventstore_pb.ts";
 import { ProblemSchema } from "../../store/gen/meridian/eventstore/v1/problem_pb.ts";
@@ -70,4 +71,14 @@ test("the document of a refusal has the members that its message has", () => {
   const taken = of(new StoreError("already-exists", "t", { stream: "a-1", eventId: "e", eventRevision: 0 }));
   expect(problemDocument(taken)).toMatchObject({ stream: "a-1", event_id: "e", event_revision: 0 });
   expect(problemMessage(taken)).toMatchObject({ stream: "a-1", eventId: "e", eventRevision: 0n });
+});
+
+test("what cannot be done now says why, and nothing of addresses and statements", () => {
+  const detail = (error: Error) => problemDocument(problemOf(error, silent)).detail;
+  const silence = "region us-east did not answer: whether the append was recorded is not known";
+  expect(detail(new StoreError("unavailable", silence))).toBe(silence);
+  expect(detail(new ProjectionError("cancelled", "the database is closed"))).toBe("the database is closed");
+  const inside = "connect ECONNREFUSED 10.0.0.7:5432";
+  for (const code of ["away", "timeout", "serialization"] as const)
+    expect(detail(new ProjectionError(code, `"select 1 …": ${inside}`))).toMatch(/^the database [a-z ]+$/);
 });
