@@ -135,7 +135,7 @@ function mapErrors(logger: Logger, stopping: AbortSignal): Interceptor {
       if (!response.stream) return response;
       return { ...response, message: mapped(response.message, request.signal, logger) };
     } catch (error) {
-      throw connectErrorOf(reason(error, request.signal), logger);
+      throw connectErrorOf(reason(error, request.signal, logger), logger);
     }
   };
 }
@@ -158,15 +158,20 @@ async function* mapped<T>(messages: AsyncIterable<T>, signal: AbortSignal, logge
   try {
     yield* messages;
   } catch (error) {
-    throw connectErrorOf(reason(error, signal), logger);
+    throw connectErrorOf(reason(error, signal, logger), logger);
   }
 }
 
+/** What node:http2 says of a request whose connection ended; on Bun before the signal knows of it. */
+const isCut = (error: unknown) =>
+  error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
+
 /** Who waits only knows that it was told to stop; the signal knows why (deadline, client, shutdown). */
-function reason(error: unknown, signal: AbortSignal): unknown {
+function reason(error: unknown, signal: AbortSignal, logger: Logger): unknown {
   const cancelled =
     error instanceof StoreError ? error.code === "cancelled" : error instanceof Error && error.name === "AbortError";
-  return signal.aborted && (error === signal.reason || cancelled)
-    ? ConnectError.from(signal.reason, Code.Canceled)
-    : error;
+  if (signal.aborted && (error === signal.reason || cancelled)) return ConnectError.from(signal.reason, Code.Canceled);
+  if (!isCut(error)) return error;
+  logger.debug({}, "a client left in the middle of a call");
+  return new ConnectError("the client is gone", Code.Canceled);
 }

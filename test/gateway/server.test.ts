@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { connect } from "node:http2";
+import { createConnection } from "node:net";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { serveGrpc } from "../../gateway/grpc-server.ts";
@@ -31,6 +33,31 @@ test("a stop lets a request under way finish, and refuses new connections", asyn
   resolve();
   expect((await pending).status).toBe(201);
   await stopped;
+});
+
+test("a client whose connection ends in the middle of what it sends is no error of the gateway", async () => {
+  const harness = await createHarness();
+  await using sockets = await listen(harness);
+  const socket = createConnection(Number(new URL(sockets.grpc).port), "127.0.0.1");
+  const connection = connect(sockets.grpc, { createConnection: () => socket });
+  // As grpcurl holds it open beside every call of its own.
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const call = connection.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  call.on("error", () => {});
+  let bytes = 0;
+  call.on("data", (part: Uint8Array) => {
+    bytes += part.length;
+  });
+  call.write(Buffer.from([0, 0, 0, 0, 3, 0x3a, 1, 0x2a])); // list_services: "*"
+  await until("it is answered", () => bytes > 0);
+  socket.destroy();
+  await until("it is noticed", () => harness.logged.length > 0);
+  expect(harness.logged).toMatchObject([{ level: "debug", message: "a client left in the middle of a call" }]);
 });
 
 test("a call that never ends holds up the stop of all servers together for one drain", async () => {
