@@ -87,8 +87,12 @@ async function watchCheckpoints({ db, log, writer, checkpoints }: Following, sig
     const rows = await db.query(readCheckpoints, [log, writer.name], { signal }).catch(() => undefined);
     if (rows === undefined) continue;
     const now = new Map(rows.map((row) => [row.shard as number, Number(row.sequence)]));
-    for (const [shard, sequence] of known.entries())
-      if ((now.get(shard) ?? 0) < sequence) throw wentBack(shard, sequence);
+    for (const [shard, sequence] of known.entries()) {
+      if ((now.get(shard) ?? 0) >= sequence) continue;
+      // Rejects where they are gone because another build is live.
+      await writer.look(db, { log, shard }, { signal });
+      throw wentBack(shard, sequence);
+    }
   }
 }
 

@@ -84,7 +84,8 @@ async function keepGoing(state: State): Promise<void> {
       const fields = { projection, tenant: log.tenant, log: log.log, home: log.home, failures, error };
       if (error instanceof ProjectionError && error.code === "replaced") logger.info(fields, error.message);
       // At 1, 2, 4, 8 … failures: a database that is away for an hour does not fill the disk with lines.
-      else if ((failures & (failures - 1)) === 0) logger.warn(fields, "a projector begins again");
+      else if ((failures & (failures - 1)) === 0)
+        logger.warn(fields, `a projector begins again: ${error instanceof Error ? error.message : error}`);
     }
     await delay(jitter(failures, limits.retryFirstMs, limits.retryMaxMs), signal);
   }

@@ -106,6 +106,19 @@ test("a rebuild takes everything from the archive, switches over, and leaves no 
   expect(await shownRows(db, "again")).toEqual(expectedRows(log));
 }, 60_000);
 
+test("a projector that idles when another build goes live begins again with that, and says so as no trouble", async () => {
+  const log = fillOrders(createMemoryLog({ tenant: "idle" }), 10);
+  await projectAll(db, log, "archive");
+  const model = modelNamed("orders");
+  const told: string[] = [];
+  const tell = (level: string) => (_: object, text: string) => void told.push(`${level}: ${text}`);
+  await using one = run(db, log, model, { ...silent, info: tell("info"), warn: tell("warn") });
+  await caughtUp(one, log);
+  await rebuild(await options(log, model));
+  await until(() => told.length > 0);
+  expect(told).toEqual(["info: build 1 of orders is no longer wanted: beginning again with the live one"]);
+}, 20_000);
+
 test("projectors that run go on with the new build, and no reader is ever sent back behind what was there", async () => {
   const log = fillOrders(createMemoryLog({ tenant: "running" }), 40);
   await using archive = run(db, log, "archive");
