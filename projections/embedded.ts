@@ -128,6 +128,10 @@ function configuration(port: number): string {
     log_timezone: "'UTC'",
     log_line_prefix: "'%m [%p] %d '",
     log_checkpoints: "off",
+    // "log" stands above "error": a refused statement is told to its client, who tries it again (40001) or logs it. Start, stop
+    // and FATAL stay. No statement is logged: its values may be somebody's.
+    log_min_messages: "'log'",
+    log_min_error_statement: "'panic'",
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
   return ["# Written at each start; changes here are lost.", ...lines, ""].join("\n");

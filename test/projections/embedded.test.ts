@@ -39,6 +39,17 @@ test("the process that is spawned is the server itself, and what it was told sur
   expect(await db.query("show synchronous_commit")).toEqual([{ synchronous_commit: "on" }]);
 }, 60_000);
 
+test("what a client hears itself is not in the server's log, a start and a connection that is refused are", async () => {
+  await using postgres = await startPostgres();
+  await using db = openDatabase({ url: await postgres.createDatabase(), logger: silent });
+  await expect(db.query("select 'somebody', 1 / 0")).rejects.toThrow("division by zero");
+  await using nowhere = openDatabase({ url: postgres.url("nowhere"), logger: silent });
+  await expect(nowhere.query("select 1")).rejects.toThrow("nowhere");
+  await postgres.kill("SIGINT");
+  expect(postgres.log()).toMatch(/ready to accept connections.*FATAL: .*nowhere.*shut down/s);
+  expect(postgres.log()).not.toMatch(/ERROR|STATEMENT|somebody/);
+}, 60_000);
+
 test("a database's name that would need quoting is refused", async () => {
   const dir = await mkdtemp(join(tmpdir(), "meridian-postgres-"));
   const prepared = await preparePostgres({ dir, port: 5003, logger: silent, sync: false });

@@ -11,6 +11,8 @@ import { migrate } from "../../projections/migrate.ts";
 /** One fresh PostgreSQL for a test file, in a folder of its own. */
 export interface TestPostgres extends AsyncDisposable {
   readonly pid: number;
+  /** The end of what it has logged since its last start. */
+  log(): string;
   url(database: string): string;
   /** An empty database under a new name; answers its URL. */
   createDatabase(): Promise<string>;
@@ -28,8 +30,8 @@ export async function startPostgres(): Promise<TestPostgres> {
   let server = await start(prepared);
   let databases = 0;
   const kill = async (signal: NodeJS.Signals) => {
-    server.kill(signal);
-    await ended(server);
+    server.process.kill(signal);
+    await ended(server.process);
   };
   const createDatabase = () => {
     databases += 1;
@@ -37,8 +39,9 @@ export async function startPostgres(): Promise<TestPostgres> {
   };
   return {
     get pid() {
-      return server.pid!;
+      return server.process.pid!;
     },
+    log: () => server.log(),
     url: prepared.url,
     createDatabase,
     async createMigrated() {
@@ -49,11 +52,12 @@ export async function startPostgres(): Promise<TestPostgres> {
     },
     kill,
     async restart() {
-      await ended(server);
+      await ended(server.process);
       server = await start(prepared);
     },
     async [Symbol.asyncDispose]() {
-      if (server.exitCode === null && server.signalCode === null) await kill("SIGQUIT");
+      const { exitCode, signalCode } = server.process;
+      if (exitCode === null && signalCode === null) await kill("SIGQUIT");
       await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
@@ -74,7 +78,7 @@ function ended(process: ChildProcess): Promise<void> {
 }
 
 /** Starts it again as often as children of a killed server keep its shared memory. */
-async function start(prepared: PreparedPostgres): Promise<ChildProcess> {
+async function start(prepared: PreparedPostgres): Promise<{ process: ChildProcess; log(): string }> {
   for (let attempt = 0; ; attempt += 1) {
     const server = spawn(prepared.command, [...prepared.args], {
       env: { ...process.env, ...prepared.env },
@@ -90,7 +94,7 @@ async function start(prepared: PreparedPostgres): Promise<ChildProcess> {
       () => true,
       () => false,
     );
-    if (ready && server.exitCode === null) return server;
+    if (ready && server.exitCode === null) return { process: server, log: () => log };
     await ended(server);
     if (attempt >= 40) throw new Error(`PostgreSQL does not start: ${log}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
