@@ -20,10 +20,12 @@ export function summaryText(summary: Summary, findings: readonly string[]): stri
     ]),
   );
   const head = ["database of", "acknowledged", "orders of", "received", "in review", "approved", "rejected", "amount"];
-  const all = Object.values(summary.regions).reduce((sum, region) => sum + region.acknowledged, 0);
+  const sum = (of: "acknowledged" | "before") =>
+    Object.values(summary.regions).reduce((total, region) => total + region[of], 0);
+  const old = sum("before") === 0 ? "" : `, ${grouped(sum("before"))} of them there from before,`;
   const verdict =
     findings.length === 0
-      ? `All three databases agree: ${grouped(all)} orders in ${summary.seconds} s, none lost, none doubled.`
+      ? `All three databases agree: ${grouped(sum("acknowledged"))} orders${old} in ${summary.seconds} s, none lost, none doubled.`
       : findings.map((finding) => `DOES NOT HOLD: ${finding}`).join("\n");
   return `${bold("Read back from all three databases")}\n\n${renderTable(head, rows, 1)}\n\n${bold(verdict)}`;
 }

@@ -29,6 +29,8 @@ export interface Refusal {
 export interface Answered {
   /** Ids of the orders it acknowledged, 201 or a repeat of it. */
   readonly acknowledged: Set<string>;
+  /** Those of them that were there before they were posted for the first time here. */
+  readonly before: Set<string>;
   readonly refused: Refusal[];
   /** Posts that were sent again: 429, 503, or no answer. */
   retried: number;
@@ -51,7 +53,7 @@ export interface Load {
 export function startLoad(options: LoadOptions): Load {
   const regions = new Map<string, Answered>();
   for (const name of options.regions.keys()) {
-    regions.set(name, { acknowledged: new Set(), refused: [], retried: 0, inFlight: 0 });
+    regions.set(name, { acknowledged: new Set(), before: new Set(), refused: [], retried: 0, inFlight: 0 });
   }
   let startedMs: number | undefined;
 
@@ -123,6 +125,8 @@ async function post(target: LoadTarget, order: OrderLine, answered: Answered, op
     const answer = await postOnce(target, order, options);
     if ("acknowledged" in answer) {
       answered.acknowledged.add(answer.acknowledged);
+      // Of a later attempt, the one that it repeats may be this run's own.
+      if (answer.repeated && attempt === 0) answered.before.add(answer.acknowledged);
       return;
     }
     if ("refused" in answer) {
@@ -136,7 +140,7 @@ async function post(target: LoadTarget, order: OrderLine, answered: Answered, op
   }
 }
 
-type Answer = { acknowledged: string } | { refused: string } | { retryAfterMs: number | undefined };
+type Answer = { acknowledged: string; repeated: boolean } | { refused: string } | { retryAfterMs: number | undefined };
 
 async function postOnce(target: LoadTarget, order: OrderLine, options: LoadOptions): Promise<Answer> {
   const headers: Record<string, string> = {
@@ -152,7 +156,8 @@ async function postOnce(target: LoadTarget, order: OrderLine, options: LoadOptio
       signal: AbortSignal.any([options.signal, AbortSignal.timeout(limits.postMs)]),
     });
     const text = await response.text();
-    if (response.ok) return { acknowledged: (JSON.parse(text) as { order_id: string }).order_id };
+    const repeated = response.headers.has("idempotency-replayed");
+    if (response.ok) return { acknowledged: (JSON.parse(text) as { order_id: string }).order_id, repeated };
     if (response.status !== 429 && response.status < 500) return { refused: `${response.status} ${problem(text)}` };
     const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
     return { retryAfterMs: Number.isFinite(seconds) ? Math.min(seconds * 1_000, limits.retryMsMax) : undefined };

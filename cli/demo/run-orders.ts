@@ -108,15 +108,14 @@ interface Ending {
 async function tellSummary(run: OrdersRun, load: Load, tenant: string, ending: Ending) {
   const { watch, options, around } = run;
   const stocks = await watch.stocks(tenant);
-  const acknowledged = new Map([...load.regions].map(([name, region]) => [name, region.acknowledged]));
-  const summary: Summary = summarize(ending.seconds, acknowledged, stocks);
+  const summary: Summary = summarize(ending.seconds, load.regions, stocks);
   const findings = broken(summary, stocks);
   if (ending.failure instanceof Error) findings.unshift(ending.failure.message);
   if (ending.refused > 0) findings.push(`${grouped(ending.refused)} orders were refused`);
   around.voice.line(`\n${summaryText(summary, findings)}\n`);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  const example = [...acknowledged].flatMap(([region, ids]) =>
-    [...ids].slice(0, 1).map((order) => ({ region, order })),
+  const example = [...load.regions].flatMap(([region, { acknowledged }]) =>
+    [...acknowledged].slice(0, 1).map((order) => ({ region, order })),
   )[0];
   return { held: findings.length === 0, example };
 }

@@ -1,4 +1,5 @@
 import type { EventCounts, Summary as HomeFigures } from "../../projections/summary.ts";
+import type { Answered } from "./load.ts";
 
 /** What one database says of one home region. */
 export interface HomeSummary {
@@ -14,6 +15,8 @@ export interface HomeSummary {
 export interface RegionSummary {
   /** Orders that this region's gateway acknowledged in this run. */
   readonly acknowledged: number;
+  /** Those of them that were there from an earlier run. */
+  readonly before: number;
   /** Of every home region, read back from this region's own database. */
   readonly database: Readonly<Record<string, HomeSummary>>;
 }
@@ -41,15 +44,19 @@ export interface Stock {
 
 export function summarize(
   seconds: number,
-  acknowledged: ReadonlyMap<string, ReadonlySet<string>>,
+  answered: ReadonlyMap<string, Pick<Answered, "acknowledged" | "before">>,
   stocks: ReadonlyMap<string, Stock>,
 ): Summary {
-  const { lost, duplicated } = compare(new Set([...acknowledged.values()].flatMap((ids) => [...ids])), stocks);
+  const { lost, duplicated } = compare(
+    new Set([...answered.values()].flatMap(({ acknowledged }) => [...acknowledged])),
+    stocks,
+  );
   const regions: Record<string, RegionSummary> = {};
   for (const [name, stock] of stocks) {
     const database: Record<string, HomeSummary> = {};
     for (const home of stocks.keys()) database[home] = homeSummary(stock.figures[home]);
-    regions[name] = { acknowledged: acknowledged.get(name)?.size ?? 0, database };
+    const { acknowledged, before } = answered.get(name) ?? {};
+    regions[name] = { acknowledged: acknowledged?.size ?? 0, before: before?.size ?? 0, database };
   }
   return { seconds: Math.round(seconds * 10) / 10, lost, duplicated, regions };
 }

@@ -36,6 +36,7 @@ function expectSummary(demo: RunningDemo): void {
     expect({ region, ...summary.regions[region] }).toEqual({
       region,
       acknowledged: homes[region]!.received,
+      before: 0,
       database: homes,
     });
   }

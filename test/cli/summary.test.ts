@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { summaryText } from "../../cli/demo/closing-words.ts";
 import { line, table } from "../../cli/demo/live.ts";
 import { broken, type Stock, summarize } from "../../cli/demo/summary.ts";
 
@@ -19,8 +20,8 @@ const stock = (ids: string[], east = figures(2, 1, "30.00"), moving = 0): Stock 
 };
 
 const acknowledged = new Map([
-  ["east", new Set(["1", "2"])],
-  ["west", new Set(["3"])],
+  ["east", { acknowledged: new Set(["1", "2"]), before: new Set(["2"]) }],
+  ["west", { acknowledged: new Set(["3"]), before: new Set<string>() }],
 ]);
 
 test("a summary says for each region what was acknowledged and what its own database has of every home", () => {
@@ -37,8 +38,9 @@ test("a summary says for each region what was acknowledged and what its own data
     seconds: 31.2,
     lost: 0,
     duplicated: 0,
-    regions: { east: { acknowledged: 2, database }, west: { acknowledged: 1, database } },
+    regions: { east: { acknowledged: 2, before: 1, database }, west: { acknowledged: 1, before: 0, database } },
   });
+  expect(summaryText(summary, [])).toContain("3 orders, 1 of them there from before, in 31.2 s, none lost");
   expect(broken(summary, stocks)).toEqual([]);
 });
 
