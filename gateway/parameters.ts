@@ -64,8 +64,8 @@ function readPositions(texts: readonly string[]): readonly Position[] {
     try {
       return parsePosition(text);
     } catch (cause) {
-      if (cause instanceof StoreError) throw refuse("min_position", "position", cause.message);
-      throw cause;
+      if (!(cause instanceof StoreError)) throw cause;
+      throw refuse("min_position", "position", `"${text.slice(0, 64)}" is not a position that this store gave out`);
     }
   });
 }
