@@ -23,7 +23,8 @@ function program(): Command {
       "after",
       `
 Exit codes: 0 done; 1 failed (the demo: something did not hold); 2 wrong command line or configuration;
-3 a folder or port is taken; 130 stopped by a signal. MERIDIAN_DEBUG=1 shows where an error comes from.`,
+3 a folder or port is taken; 130 stopped by a signal before it was done (what runs until it is stopped then ends with 0).
+MERIDIAN_DEBUG=1 shows where an error comes from.`,
     );
   addDemo(root);
   addProcesses(root);
