@@ -33,7 +33,13 @@ export function summaryText(summary: Summary, findings: readonly string[]): stri
 /** A word for a shell: quoted only where it has to be. */
 const word = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** Lines that work when pasted, with this demo's own addresses and files. */
+/** An id of the visitor's own: the same line again is answered as a repeat, with another price it is 409. */
+const ownOrder = "yours-1";
+
+/**
+ * Lines that work when pasted, with this demo's own addresses and files. Without an example they look at the order that
+ * the first of them sends.
+ */
 export function closingWords(
   dir: string,
   endpoints: Endpoints,
@@ -41,7 +47,7 @@ export function closingWords(
 ): string {
   const [name, region] = Object.entries(endpoints.regions)[0]!;
   const tenant = Object.keys(region.credentials)[0]!;
-  const order = example?.order ?? "ORDER";
+  const order = example?.order ?? ownOrder;
   const log = { log: "orders", home: name, generation: 1 };
   const home = endpoints.regions[example?.region ?? name] ?? region;
   const meridian = [process.execPath, join(projectRoot, "cli", "meridian.ts")].map(word).join(" ");
@@ -51,7 +57,8 @@ export function closingWords(
   const buf = word(join(projectRoot, "node_modules", ".bin", "buf"));
   const other = Object.entries(endpoints.regions).at(-1)!;
   const post =
-    '{"customer_id":"you","items":[{"product_code":"85123A","name":"HEART","unit_price":"2.55","quantity":6}]}';
+    `{"order_id":"${ownOrder}","customer_id":"you",` +
+    '"items":[{"product_code":"85123A","name":"HEART","unit_price":"2.55","quantity":6}]}';
   const bearer = '-H "Authorization: Bearer $TOKEN"';
   const firstId = `sed -n 's/.*"order_id":"\\([^"]*\\)".*/\\1/p'`;
   const inReview = `$(curl -s '${region.http}/v1/orders?status=in-review&limit=1' ${bearer} | ${firstId})`;
@@ -66,7 +73,7 @@ export function closingWords(
     ),
     "",
     `TOKEN=${endpoints.tokens[tenant]!.full}`,
-    `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'`,
+    `curl -s ${region.http}/v1/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '${post}'   # again: the same answer, as a repeat; with another price: 409`,
     `curl -s ${other[1].http}/v1/orders/${order} -H "Authorization: Bearer $TOKEN"   # the same order, seen from ${other[0]}`,
     `curl -s ${region.http}/v1/orders/${inReview}/review ${bearer} -H 'Content-Type: application/json' -d '${approval}'   # approves the newest order that waits for a person`,
     `${buf} curl --protocol grpc --http2-prior-knowledge -H "Authorization: Bearer $TOKEN" -d '{"stream":"order-${order}"}' ${home.grpc}/meridian.eventstore.v1.EventStore/ReadStream`,

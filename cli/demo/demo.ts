@@ -68,6 +68,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
   supervisor.onChange(publish);
   if (options.orders === undefined) {
     voice.line(closingWords(files.dir, publish(), undefined));
+    tellRestarts(supervisor, voice);
     await untilAborted(signal);
     await supervisor.stop();
     return true;
@@ -111,6 +112,22 @@ async function prepareDatabases(
     await migrate(database, { logger, signal });
     writeRegionFile(files, name, url);
   }
+}
+
+/** Without orders there is no live view to show what ended and was started again. */
+function tellRestarts(supervisor: Supervisor, voice: Voice): void {
+  const known = new Map(supervisor.list().map(({ name, restarts }) => [name, { restarts, runs: restarts }]));
+  supervisor.onChange(() => {
+    for (const { name, pid, state, restarts } of supervisor.list()) {
+      const told = known.get(name);
+      if (told === undefined) continue;
+      if (restarts > told.restarts) voice.step(`${name} has ended and is started again`);
+      told.restarts = restarts;
+      if (state !== "running" || restarts === told.runs) continue;
+      told.runs = restarts;
+      voice.step(`${name} runs again as process ${pid}`);
+    }
+  });
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {
