@@ -2,6 +2,10 @@ import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { readOptions, refuse } from "./options.ts";
+
+const usage = `npm test -- [folders of test/]
+format, lint, types, generated code and all tests; with folders (npm test -- store mesh) their tests alone`;
 
 /**
  * The whole gate: `npm test`, and what CI runs. Every step runs even when one before it failed, so that one run tells
@@ -105,7 +109,9 @@ function report(name: string, ok: boolean, startedMs: number, note = ""): void {
 async function main(): Promise<void> {
   let passed = 0;
   let failed = 0;
-  const only = process.argv.slice(2);
+  const only = readOptions(usage, {}).positionals;
+  const absent = only.find((folder) => !testFolders.includes(folder));
+  if (absent !== undefined) refuse(`test/${absent} has no tests: there are ${testFolders.join(", ")}`);
   for (const step of only.length === 0 ? steps : []) {
     const startedMs = performance.now();
     const { ok, output } = await step.run();

@@ -2,14 +2,12 @@ import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readOptions } from "../options.ts";
 
-/**
- * `npm run test:conformance`: Connect's own suite against both ports of the gateway, in about 15 s; the first time it is
- * built with Go, which takes minutes. On Deno, or with more of the suite's arguments:
- *
- *     bun test/conformance/main.ts --deno
- *     bun test/conformance/main.ts --trace --run 'Server Message Size/**'
- */
+const usage = `npm run test:conformance -- [--deno] [-- the suite's own arguments]
+Connect's own suite against both ports of the gateway, in about 15 s; the first time it is built with Go, which takes minutes
+  --deno                                    the gateway on Deno
+  -- --trace --run 'Server Message Size/**' what the suite is given`;
 const version = "v1.0.7";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = join(root, "test", "conformance");
@@ -23,19 +21,19 @@ function run(program: string, args: readonly string[], env = process.env): Promi
   });
 }
 
-async function main(given: readonly string[]): Promise<number> {
+async function main(more: readonly string[], onDeno: boolean): Promise<number> {
   await mkdir(cache, { recursive: true });
   // Go keeps what it built: the second time takes a second.
   const suite = `connectrpc.com/conformance/cmd/connectconformance@${version}`;
   const built = await run("go", ["install", suite], { ...process.env, GOBIN: cache });
   if (built !== 0) return built;
-  const more = given.filter((one) => one !== "--deno");
   const deno = [join(root, "node_modules", ".bin", "deno"), "run", "--allow-all"];
-  const runtime = given.includes("--deno") ? deno : [process.execPath];
+  const runtime = onDeno ? deno : [process.execPath];
   const config = ["--mode", "server", "--conf", join(folder, "config.yaml")];
   const known = ["--known-failing", `@${join(folder, "known-failures.txt")}`];
   const server = [...runtime, join(folder, "server.ts")];
   return run(join(cache, "connectconformance"), [...config, ...known, ...more, "--", ...server]);
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const { values, positionals } = readOptions(usage, { deno: { type: "boolean", default: false } });
+process.exitCode = await main(positionals, values.deno);

@@ -1,29 +1,34 @@
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { renderTable } from "../../cli/demo/table.ts";
+import { noWords, readOptions, refuse } from "../options.ts";
 import { runLife } from "./run.ts";
 
-/**
- * `npm run test:life [-- --orders FILE] [--count N] [--cancellations N] [--reviews N] [--shipments N] [--seed S] [--rate N]
- * [--minutes-max N] [--keep]`: the whole mesh under harm, and whether everything that is promised held. Exit code 0 only then.
- */
-const { values } = parseArgs({
-  options: {
-    orders: { type: "string" },
-    count: { type: "string", default: "10000" },
-    cancellations: { type: "string" },
-    reviews: { type: "string" },
-    shipments: { type: "string" },
-    seed: { type: "string" },
-    rate: { type: "string", default: "60" },
-    "minutes-max": { type: "string", default: "40" },
-    keep: { type: "boolean", default: false },
-  },
+const usage = `npm run test:life -- [options]
+the whole mesh under harm, and whether everything that is promised held; exit code 0 only then
+  --orders FILE      NDJSON, plain or .gz (default: those of the demo)
+  --count N          of them (default: 10000)
+  --cancellations N, --reviews N, --shipments N
+                     how many of each (default: 3 % of the orders)
+  --seed S           of all that is random (default: drawn)
+  --rate N           orders a second (default: 60)
+  --minutes-max N    given up after so long (default: 40)
+  --keep             leave the folder when all of it held`;
+const { values, positionals } = readOptions(usage, {
+  orders: { type: "string" },
+  count: { type: "string", default: "10000" },
+  cancellations: { type: "string" },
+  reviews: { type: "string" },
+  shipments: { type: "string" },
+  seed: { type: "string" },
+  rate: { type: "string", default: "60" },
+  "minutes-max": { type: "string", default: "40" },
+  keep: { type: "boolean", default: false },
 });
+noWords(positionals);
 
 function whole(name: string, text: string): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} is a whole number, not ${text}`);
+  if (!Number.isSafeInteger(number) || number < 0) refuse(`--${name} is a whole number, not ${text}`);
   return number;
 }
 

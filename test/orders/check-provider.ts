@@ -1,28 +1,25 @@
 import { deepStrictEqual as same } from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { connect, credsAuthenticator } from "nats";
 import type { PaymentAnswer, PaymentRequest } from "../../orders/payments.ts";
+import { noWords, readOptions, refuse } from "../options.ts";
 import { type Asker, contract, openAsker, tryDiscovery } from "./provider-contract.ts";
 
 /** `npm run test:provider`: holds a provider that runs somewhere to the contract. It charges orders that nobody sent. */
-const help = `npm run test:provider -- --server nats://127.0.0.1:4210 --tenant acme --region us-east
+const usage = `npm run test:provider -- --server nats://127.0.0.1:4210 --tenant acme --region us-east
   --server URL        the region's NATS
   --tenant NAME       whose payments
   --region NAME       where
   --credentials FILE  of the role worker (default: none, for a server without authentication)
   --observer FILE     of the role observer, to find the service (default: as --credentials)
-  --answers FILE      keep some answers there; if the file is there, ask again and compare: restart the provider between
-`;
+  --answers FILE      keep some answers there; if the file is there, ask again and compare: restart the provider between`;
 
-const { values: words } = parseArgs({
-  options: {
-    ...{ server: { type: "string" }, tenant: { type: "string" }, region: { type: "string" } },
-    ...{ credentials: { type: "string" }, observer: { type: "string" }, answers: { type: "string" } },
-    help: { type: "boolean" },
-  },
+const { values: words, positionals } = readOptions(usage, {
+  ...{ server: { type: "string" }, tenant: { type: "string" }, region: { type: "string" } },
+  ...{ credentials: { type: "string" }, observer: { type: "string" }, answers: { type: "string" } },
 });
+noWords(positionals);
 
 type Kept = readonly (readonly [PaymentRequest, PaymentAnswer])[];
 
@@ -41,11 +38,8 @@ async function tryRestart(asker: Asker, file: string): Promise<string> {
 
 async function main(): Promise<void> {
   const { server, tenant, region, credentials } = words;
-  if (words.help || server === undefined || tenant === undefined || region === undefined) {
-    process.stdout.write(help);
-    process.exitCode = words.help ? 0 : 2;
-    return;
-  }
+  if (server === undefined || tenant === undefined || region === undefined)
+    return refuse("--server, --tenant and --region must be given");
   await using asker = await openAsker({ server, tenant, region, credentials, run: randomBytes(6).toString("hex") });
   const attempt = async (sentence: string, holds: () => Promise<string | undefined>) => {
     try {

@@ -1,8 +1,11 @@
+import { noWords, readOptions } from "../options.ts";
 import { crashEverywhere, journeys, slow } from "./crash-run.ts";
 import { openWorkshop } from "./mesh.ts";
 import { allDeaths, dieOnce } from "./provider-crash.ts";
 
-/** `npm run test:crashes`: every worker, killed at every step of every kind of order; and the provider, at every step of its own. */
+const usage = `npm run test:crashes
+every worker, killed at every step of every kind of order; and the provider, at every step of its own; about two minutes`;
+noWords(readOptions(usage, {}).positionals);
 const seconds = (startedMs: number) => ((performance.now() - startedMs) / 1_000).toFixed(1);
 
 await using home = await openWorkshop();
