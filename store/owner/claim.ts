@@ -128,10 +128,11 @@ async function beginEpoch(options: ClaimOptions, clock: ShardClock): Promise<num
 async function checkClock({ log, shard }: ClaimOptions): Promise<ShardClock> {
   const askedMs = Date.now();
   const { timeMs } = await log.state();
+  const begunMs = performance.now();
   const answeredMs = Date.now();
   // The broker answered at some time between the two.
   const off = timeMs > answeredMs ? answeredMs - timeMs : Math.max(0, askedMs - timeMs);
-  if (Math.abs(off) <= clockSkewMsMax) return createShardClock(answeredMs);
+  if (Math.abs(off) <= clockSkewMsMax) return createShardClock(answeredMs, begunMs);
   throw new StoreError(
     "unavailable",
     `shard ${shard} is not claimed: this process's clock is ${off} ms off the broker's, more than ${clockSkewMsMax}`,

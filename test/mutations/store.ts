@@ -191,7 +191,7 @@ export const storeMutations: readonly Mutation[] = [
   {
     name: "an owner records what its wall clock says",
     file: "store/owner/shard-clock.ts",
-    find: "wallMs + performance.now() - begunMs",
+    find: "wallMs + 1 + performance.now() - begunMs",
     replace: "Date.now() + 0 * (wallMs + begunMs)",
     test: clocks("an owner whose wall clock steps"),
   },
