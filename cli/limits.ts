@@ -8,7 +8,7 @@ export const limits = {
   /** How often a log is trimmed that mesh.toml keeps for days: a quarter of an hour of them is nothing to wait for. */
   trimMs: 900_000,
   /** How often mirrors are looked at for a hole: two looks find it, so within half a minute of a cut that was healed. */
-  mirrorLookMs: 10_000,
+  holeLookMs: 10_000,
   /** A page that asks for the status must not wait for a server that hangs. */
   statusMs: 2_000,
   /** A database that says nothing for so long hangs: what it is asked takes a millisecond. */

@@ -18,7 +18,7 @@ export interface MirrorKeeperOptions {
   readonly archive: Pick<Archive, "checkpoint">;
   /** The mirrors that are open by now, and are kept. */
   readonly mirrors: () => Iterable<Log>;
-  /** Default: `limits.mirrorLookMs`. */
+  /** Default: `limits.holeLookMs`. */
   readonly everyMs?: number;
 }
 
@@ -28,7 +28,7 @@ export interface MirrorKeeperOptions {
  * is there again then is not the copy's fault, and stays an alarm.
  */
 export async function keepMirrors(options: MirrorKeeperOptions): Promise<void> {
-  const { around, mirrors, everyMs = limits.mirrorLookMs } = options;
+  const { around, mirrors, everyMs = limits.holeLookMs } = options;
   const { signal, logger } = around;
   const known = new Map<Log, KnownHole>();
   while (!signal.aborted) {
