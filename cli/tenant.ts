@@ -3,7 +3,7 @@ import type { TenantServices } from "../gateway/gateway.ts";
 import type { Connection } from "../mesh/connection.ts";
 import { type Leases, leaseDefaults, openLeases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
-import { mirrorLag } from "../mesh/streams.ts";
+import { mirrorPending } from "../mesh/mirror-standing.ts";
 import { leaseBucket, workers as workerNames } from "../mesh/subjects.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import manifest from "../package.json" with { type: "json" };
@@ -216,7 +216,7 @@ async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Pro
   const targets = await Promise.all(
     tenant.logs.map(async (log) => ({
       log: logName(log, region),
-      targets: parts.owner === undefined ? [] : await mirrorLag(parts.owner, logName(log, region)),
+      targets: parts.owner === undefined ? [] : await mirrorPending(parts.owner, logName(log, region)),
     })),
   );
   return {

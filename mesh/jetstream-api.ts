@@ -87,6 +87,7 @@ export interface StreamInfo {
   };
   readonly mirror?: {
     readonly lag: number;
+    /** Nanoseconds since it last heard from its origin; -1: it never has. */
     readonly active: number;
     readonly error?: { readonly description: string };
   };

@@ -6,8 +6,7 @@ import { type ConsumerInfo, call, callPatiently, type StreamInfo } from "./jetst
 import { createLog, type LogFacts } from "./jetstream-log.ts";
 import * as limits from "./limits.ts";
 import type { Log, LogName } from "./log.ts";
-import { listConsumers } from "./retention.ts";
-import { api, logStream, logSubjects, mirrorConsumer, mirrorSubject, mirrorTarget } from "./subjects.ts";
+import { api, logStream, logSubjects, mirrorConsumer, mirrorSubject } from "./subjects.ts";
 
 const identityKey = "meridian-identity";
 const shardsKey = "meridian-shards";
@@ -143,18 +142,6 @@ export async function ensureMirrorSource(c: Connection, name: LogName, target: s
     replay_policy: "instant",
   };
   await callPatiently(c, api.consumerCreate(c.region, stream, consumer), { stream_name: stream, config });
-}
-
-/**
- * At the home: how many messages each mirror has still to take. The mirror's own `lag` says 0 while its link is down;
- * this does not.
- */
-export async function mirrorLag(c: Connection, name: LogName): Promise<{ target: string; pending: number }[]> {
-  const stream = logStream(name);
-  return (await listConsumers(c, stream)).flatMap(({ name: consumer, num_pending, num_ack_pending }) => {
-    const target = mirrorTarget(consumer);
-    return target === undefined ? [] : [{ target, pending: num_pending + num_ack_pending }];
-  });
 }
 
 async function streamInfo(c: Connection, stream: string): Promise<StreamInfo | undefined> {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Connection } from "../../mesh/connection.ts";
 import type { Log, LogName } from "../../mesh/log.ts";
+import { heldMirror, mirrorPending } from "../../mesh/mirror-standing.ts";
 import { request, serve } from "../../mesh/requests.ts";
-import { ensureLog, ensureMirror, ensureMirrorSource, mirrorLag, openLog } from "../../mesh/streams.ts";
+import { ensureLog, ensureMirror, ensureMirrorSource, openLog } from "../../mesh/streams.ts";
 import { appendSubject } from "../../mesh/subjects.ts";
 import { eventually } from "./eventually.ts";
 import { prepareMesh, type WholeMesh } from "./whole-mesh.ts";
@@ -85,6 +86,33 @@ test("a region asks another one's service, and nobody there is no-responders", a
   await expect(nobody).rejects.toMatchObject({ code: "no-responders" });
 });
 
+test("under a steady load a mirror that has everything has nothing pending, whatever it has not confirmed", async () => {
+  const home = await openLog(us(), named("us-east"));
+  const mirror = await openLog(eu(), named("us-east"));
+  // Without a second's pause, in which it would confirm.
+  await store(home, 200);
+  const { lastSequence } = await home.state();
+  await reached(mirror, lastSequence);
+  await store(home, 1);
+  const standing = await mirrorPending(us(), named("us-east"));
+  const { pending, unconfirmed } = standing.find(({ target }) => target === "eu-west")!;
+  expect(unconfirmed).toBeGreaterThan(100);
+  expect(pending).toBeLessThanOrEqual(1);
+});
+
+test("a mirror with nothing to take hears from its home every second; without hubs it says for how long it has not", async () => {
+  const silentMs = async () => (await heldMirror(eu(), named("us-east")))!.silentMs!;
+  for (let look = 0; look < 50; look++) {
+    expect(await silentMs()).toBeLessThan(2_000);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  for (const hub of ["hub-1", "hub-2"]) await mesh.server(hub).kill("SIGKILL");
+  await eventually("it has not heard for long", async () => (await silentMs()) > 3_000);
+  for (const hub of ["hub-1", "hub-2"]) await mesh.server(hub).restart();
+  await eventually("it hears again", async () => (await silentMs()) < 2_000, 25_000);
+  expect(await heldMirror(eu(), named("ap-south"))).toBeUndefined();
+}, 45_000);
+
 test("without hubs a region goes on alone; when they are back its mirrors catch up", async () => {
   const home = await openLog(us(), named("us-east"));
   const mirrors = [await openLog(eu(), named("us-east")), await openLog(ap(), named("us-east"))];
@@ -94,13 +122,15 @@ test("without hubs a region goes on alone; when they are back its mirrors catch 
   await store(home, 100);
   expect((await mirrors[0]!.state()).lastSequence).toBe(before);
   await eventually("the home knows what is missing", async () => {
-    const lags = await mirrorLag(us(), named("us-east"));
+    const lags = await mirrorPending(us(), named("us-east"));
     return lags.length === 2 && lags.every((lag) => lag.pending >= 100);
   });
   await mesh.server("hub-1").restart();
   await mesh.server("hub-2").restart();
   for (const mirror of mirrors) await reached(mirror, before + 100, 25_000);
-  await eventually("no lag", async () => (await mirrorLag(us(), named("us-east"))).every((lag) => lag.pending === 0));
+  await eventually("no lag", async () =>
+    (await mirrorPending(us(), named("us-east"))).every((lag) => lag.pending === 0),
+  );
 }, 45_000);
 
 test("mirrors go on after SIGKILL of their home's server, of their own, and of one hub", async () => {
