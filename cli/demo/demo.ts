@@ -73,7 +73,7 @@ export async function demo(options: DemoOptions, around: DemoSurroundings): Prom
     await supervisor.stop();
     return true;
   }
-  await using watch = openWatch(endpoints, logger);
+  await using watch = openWatch(publish(), logger);
   const { orders: file } = options;
   const outcome = await runOrders({ options, file, around, endpoints, watch, supervisor, mesh: prepared.mesh });
   if (!options.exit) {

@@ -7,6 +7,7 @@ export interface RegionEndpoints {
   readonly grpc: string;
   /** The listeners that take the Go system's clients, without a token. */
   readonly open: { readonly http: string; readonly grpc: string };
+  /** Of the process that takes orders in; every process has its own, see `processes`. */
   readonly admin: string;
   readonly nats: string;
   readonly database: string;

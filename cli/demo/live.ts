@@ -2,7 +2,7 @@ import { limits } from "../limits.ts";
 import type { ProcessReport } from "./supervised.ts";
 import { bold, faint, grouped, renderTable, warning } from "./table.ts";
 
-/** One region at one moment; undefined where it could not be asked. */
+/** One region at one moment; undefined where nobody has said yet. */
 export interface RegionView {
   readonly name: string;
   readonly received: number;
@@ -95,7 +95,7 @@ export function startLive(look: () => Promise<View>, out: NodeJS.WriteStream): L
   };
 }
 
-const count = (value: number | undefined) => (value === undefined ? "?" : grouped(value));
+const count = (value: number | undefined) => (value === undefined ? "–" : grouped(value));
 
 export function table(view: View): string {
   const names = view.regions.map((region) => region.name);

@@ -56,6 +56,7 @@ export function providerProcess(files: Layout, admin: string, faults: readonly s
     name: "payment-provider",
     command: bun,
     args: [...args, "payment-provider", "--mesh", files.mesh, "--dir", files.provider, "--admin", admin, ...faults],
+    admin: `http://${admin}`,
     ready: (signal) => untilOk(`http://${admin}/readyz`, signal),
   };
 }
@@ -83,13 +84,18 @@ export function regionProcesses(
 ): ProcessSpec[] {
   const { command: bun, args } = command(runtime);
   return mesh.regions.flatMap(({ name, host, admin }) =>
-    regionParts(split).map(({ suffix, port, roles }) => ({
-      name: `${name}${suffix}`,
-      command: bun,
-      args: [...args, "up", "--config", files.region(name), "--roles", roles.join(",")],
-      env: { MERIDIAN_ADMIN_PORT: String(admin + port) },
-      ready: (signal: AbortSignal) => untilOk(`http://${host}:${admin + port}/readyz`, signal),
-    })),
+    regionParts(split).map(({ suffix, port, roles }) => {
+      const url = `http://${host}:${admin + port}`;
+      return {
+        name: `${name}${suffix}`,
+        command: bun,
+        args: [...args, "up", "--config", files.region(name), "--roles", roles.join(",")],
+        env: { MERIDIAN_ADMIN_PORT: String(admin + port) },
+        region: name,
+        admin: url,
+        ready: (signal: AbortSignal) => untilOk(`${url}/readyz`, signal),
+      };
+    }),
   );
 }
 

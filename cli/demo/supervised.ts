@@ -12,6 +12,9 @@ export interface ProcessSpec {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Which region's process it is, and where it says how it stands; neither of a server that is somebody else's program. */
+  readonly region?: string;
+  readonly admin?: string;
   /** Resolves once it serves; asked again after every start. Rejects only when the signal aborts. */
   ready(signal: AbortSignal): Promise<void>;
   /** PostgreSQL takes SIGTERM as "when the last client has gone": it wants SIGINT. */
@@ -25,6 +28,9 @@ export interface ProcessReport {
   readonly pid: number;
   readonly state: ProcessState;
   readonly restarts: number;
+  readonly region?: string;
+  /** `http://host:port`. */
+  readonly admin?: string;
 }
 
 /**
@@ -48,6 +54,7 @@ export interface Supervised {
 
 // long: the states of one life, each of which reads what the others set
 export function supervise(spec: ProcessSpec, options: { logFile: string; changed: () => void }): Supervised {
+  const { name, region, admin } = spec;
   const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   first.promise.catch(() => {}); // whoever stops the demo early never looks at it
@@ -111,7 +118,7 @@ export function supervise(spec: ProcessSpec, options: { logFile: string; changed
   first.promise.finally(() => clearTimeout(deadline)).catch(() => {});
 
   return {
-    report: () => ({ name: spec.name, pid: child?.pid ?? 0, state, restarts }),
+    report: () => ({ name, pid: child?.pid ?? 0, state, restarts, ...(region && { region }), ...(admin && { admin }) }),
     id: () => id,
     up: first.promise,
     async stop() {

@@ -36,7 +36,8 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
     databases.set(name, openDatabase({ url: database, connections, application: "meridian demo", logger }));
   }
   const seen = new Map<string, Counts>();
-  const before = new Map<string, { received: number; atMs: number }>();
+  const perSecond = createRates();
+  const lastSaid = createLastSaid();
 
   /** What the database said last, while it is away. */
   async function counted(name: string, tenant: string): Promise<Counts | undefined> {
@@ -45,19 +46,12 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
     return counts;
   }
 
-  function perSecond(region: string, received: number): number {
-    const last = before.get(region);
-    const atMs = performance.now();
-    before.set(region, { received, atMs });
-    return last === undefined ? 0 : Math.max(0, ((received - last.received) * 1_000) / (atMs - last.atMs));
-  }
-
   return {
     async look(tenant) {
       const names = [...databases.keys()];
       const [counts, statuses] = await Promise.all([
         Promise.all(names.map((name) => counted(name, tenant))),
-        Promise.all(names.map((name) => readStatus(endpoints.regions[name]!.admin))),
+        Promise.all(names.map((name) => readStatuses(endpoints, name))),
       ]);
       return names.map((name, index) => {
         const own = counts[index]?.[name] ?? {};
@@ -72,8 +66,10 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
           approved,
           rejected,
           perSecond: perSecond(name, received),
-          projectionLag: projectionLag(statuses[index], tenant),
-          mirrorLag: Object.fromEntries(names.map((home, at) => [home, mirrorLag(statuses[at], tenant, name)])),
+          projectionLag: lastSaid(name, projectionLag(statuses[index]!, tenant)),
+          mirrorLag: Object.fromEntries(
+            names.map((home, at) => [home, lastSaid(`${home} ${name}`, mirrorLag(statuses[at]!, tenant, name))]),
+          ),
         };
       });
     },
@@ -95,6 +91,26 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
     async [Symbol.asyncDispose]() {
       await Promise.all([...databases.values()].map((database) => database.close()));
     },
+  };
+}
+
+/** How fast a region's count has grown since it was last given. */
+function createRates() {
+  const before = new Map<string, { received: number; atMs: number }>();
+  return (region: string, received: number): number => {
+    const last = before.get(region);
+    const atMs = performance.now();
+    before.set(region, { received, atMs });
+    return last === undefined ? 0 : Math.max(0, ((received - last.received) * 1_000) / (atMs - last.atMs));
+  };
+}
+
+/** A status that did not come in time says nothing: what was said last stands. */
+function createLastSaid() {
+  const said = new Map<string, number>();
+  return (what: string, value: number | undefined): number | undefined => {
+    if (value !== undefined) said.set(what, value);
+    return said.get(what);
   };
 }
 
@@ -163,7 +179,7 @@ function agree(all: readonly (Counts | undefined)[]): boolean {
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
 
-/** What the live view reads of a region's /status. */
+/** What the live view reads of a process's /status: of what it has no part in it says nothing, or an empty list. */
 interface Status {
   readonly tenants?: Readonly<
     Record<
@@ -178,6 +194,13 @@ interface Status {
   >;
 }
 
+/** Of all processes of a region that answer. */
+async function readStatuses({ processes }: Endpoints, region: string): Promise<Status[]> {
+  const admins = processes.flatMap((one) => (one.region === region && one.admin !== undefined ? [one.admin] : []));
+  const answers = await Promise.all(admins.map(readStatus));
+  return answers.flatMap((answer) => answer ?? []);
+}
+
 async function readStatus(admin: string): Promise<Status | undefined> {
   try {
     const response = await fetch(`${admin}/status`, { signal: AbortSignal.timeout(limits.lookMs) });
@@ -187,15 +210,16 @@ async function readStatus(admin: string): Promise<Status | undefined> {
   }
 }
 
-function projectionLag(status: Status | undefined, tenant: string): number | undefined {
-  const lags = status?.tenants?.[tenant]?.projections?.map(({ projections }) =>
-    Math.max(...Object.values(projections).map(({ lag }) => lag)),
-  );
-  return lags?.reduce((sum, lag) => sum + lag, 0);
+/** Undefined: none of them projects, or it does not say. */
+function projectionLag(statuses: readonly Status[], tenant: string): number | undefined {
+  const logs = statuses.flatMap((status) => status.tenants?.[tenant]?.projections ?? []);
+  if (logs.length === 0) return undefined;
+  return sum(logs.map(({ projections }) => Math.max(...Object.values(projections).map(({ lag }) => lag))));
 }
 
-/** What `target`'s mirrors have still to take of this home's logs. */
-function mirrorLag(home: Status | undefined, tenant: string, target: string): number | undefined {
-  const mirrors = home?.tenants?.[tenant]?.mirrors?.flatMap(({ targets }) => targets);
-  return mirrors?.filter((one) => one.target === target).reduce((sum, one) => sum + one.pending, 0);
+/** What `target`'s mirrors have still to take of this home's logs; undefined: none of its processes says. */
+function mirrorLag(home: readonly Status[], tenant: string, target: string): number | undefined {
+  const mirrors = home.flatMap((status) => status.tenants?.[tenant]?.mirrors ?? []);
+  const targets = mirrors.flatMap(({ targets }) => targets).filter((one) => one.target === target);
+  return targets.length === 0 ? undefined : sum(targets.map((one) => one.pending));
 }
