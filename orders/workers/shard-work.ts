@@ -82,13 +82,13 @@ const handBack = (delivery: Delivery) => delivery.later(limits.handBackMs);
 
 /** Judges a delivery and feeds the fold; undefined: a stray, there is nothing to do. */
 async function take(delivery: Delivery, trust: Trust, turn: Turn, bench: Workbench): Promise<Batch | undefined> {
-  const { logger, fields, counts, cache } = bench;
+  const { logger, fields, counts, cache, role } = bench;
   const { message } = delivery;
   const judged = await retry(() => trust.judge(message), { signal: turn.leave });
   if ("stray" in judged) {
     counts.strays++;
     const { subject, sequence } = message;
-    const text = `message ${sequence} on ${subject} is skipped: ${judged.stray}`;
+    const text = `message ${sequence} on ${subject} is skipped by ${role.name}: ${judged.stray}`;
     logger.error({ ...fields, alarm: "stray-message", subject, sequence }, text);
     return undefined;
   }
