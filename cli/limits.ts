@@ -13,8 +13,8 @@ export const limits = {
   statusMs: 2_000,
   /** A database that says nothing for so long hangs: what it is asked takes a millisecond. */
   databaseSilenceMs: 2_000,
-  /** Who asks how far projections lag waits so long for the count; then it is told the last one, well before `statusMs`. */
-  lagWaitMs: 500,
+  /** Who asks what takes questions to other servers waits so long; then it is told what was known last, well before `statusMs`. */
+  lastKnownMs: 500,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */
   steadyMs: 5_000,
   restartMsMin: 100,

@@ -3,6 +3,7 @@ import { StoreError } from "../store/error.ts";
 import type { AppendOutcome, EventStore, ShardStatus } from "../store/event-store.ts";
 import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner/shard.ts";
+import { lastKnown } from "./last-known.ts";
 import { limits } from "./limits.ts";
 import { createProjectionGauges, type ProjectionsNow } from "./projection-metrics.ts";
 import type { Workers } from "./workers.ts";
@@ -14,12 +15,17 @@ import type { Workers } from "./workers.ts";
 export interface Metrics {
   /** The store, its appends counted and timed. */
   metered(tenant: string, store: Store): Store;
-  /** The text of a scrape. Never rejects: what cannot be known now is left out. */
+  /**
+   * The text of a scrape. Never rejects, and waits `limits.statusMs` at most, however many servers hang: what cannot be asked
+   * now is as it was last known, or left out.
+   */
   text(now: MetricsNow): Promise<string>;
 }
 
-export interface MetricsNow extends ProjectionsNow {
+export interface MetricsNow {
   readonly ready: boolean;
+  /** Answers within `limits.statusMs`. */
+  projecting(): Promise<ProjectionsNow>;
   readonly tenants: ReadonlyMap<string, MeasuredTenant>;
 }
 
@@ -64,18 +70,29 @@ export function createMetrics(): Metrics {
     registers,
   });
   const projecting = createProjectionGauges(registry);
+  /** By tenant. */
+  const standings = new Map<string, () => Promise<readonly ShardStatus[]>>();
   return {
-    metered: (tenant, store) => ({ ...store, ...meteredAppends(tenant, store, { appends, seconds }) }),
-    async text({ ready: isReady, tenants, ...projections }) {
-      const known = await Promise.all(
-        [...tenants].map(async ([tenant, { store }]) => ({ tenant, store, info: store && (await standing(store)) })),
+    metered(tenant, store) {
+      standings.set(
+        tenant,
+        lastKnown(() => store.shardInfo(), { first: [], waitMs: limits.statusMs }),
       );
-      ready.set(isReady ? 1 : 0);
+      return { ...store, ...meteredAppends(tenant, store, { appends, seconds }) };
+    },
+    async text(now) {
+      const tenants = [...now.tenants];
+      const [projections, known] = await Promise.all([
+        now.projecting(),
+        Promise.all(tenants.map(async ([tenant]) => ({ tenant, info: (await standings.get(tenant)?.()) ?? [] }))),
+      ]);
+      ready.set(now.ready ? 1 : 0);
       projecting.set(projections);
       shards.reset();
-      for (const { tenant, store, info } of known) if (store && info) shards.set(tenant, store, info);
       worked.reset();
-      for (const [tenant, { workers }] of tenants) {
+      for (const { tenant, info } of known) {
+        const { store, workers } = now.tenants.get(tenant)!;
+        if (store !== undefined) shards.set(tenant, store, info);
         for (const [worker, status] of Object.entries(workers?.status() ?? {})) {
           worked.set({ tenant, worker }, status.shards.length);
         }
@@ -123,14 +140,6 @@ function meteredAppends(
 function outcomeOf(outcome: AppendOutcome): string {
   if (outcome instanceof StoreError) return outcome.code;
   return outcome.repeated ? "repeated" : "recorded";
-}
-
-/** Nothing where the broker does not answer in time. */
-async function standing(store: Store): Promise<readonly ShardStatus[]> {
-  const late = new Promise<readonly ShardStatus[]>((resolve) => {
-    setTimeout(() => resolve([]), limits.statusMs).unref();
-  });
-  return await Promise.race([store.shardInfo().catch(() => []), late]);
 }
 
 function createShardGauges(registry: Registry) {

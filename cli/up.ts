@@ -6,11 +6,12 @@ import { type RunningServer, serveHttp } from "../gateway/server.ts";
 import type { Tenant } from "../mesh/topology.ts";
 import { type Database, openDatabase, serverVersion } from "../projections/database.ts";
 import { migrate } from "../projections/migrate.ts";
-import { countQuarantine } from "../projections/quarantine.ts";
+import { countQuarantine, type QuarantineCount } from "../projections/quarantine.ts";
 import { serveAdmin } from "./admin.ts";
 import type { RegionConfig } from "./config.ts";
 import { CliError } from "./error.ts";
 import { keepTrying } from "./keep-trying.ts";
+import { lastKnown } from "./last-known.ts";
 import { limits } from "./limits.ts";
 import type { ProcessLogger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
@@ -44,12 +45,14 @@ export async function openRegion(
   const { tenants } = parts;
   const ready = () => readiness(config, parts);
   const metrics = createMetrics();
+  const quarantined = lastKnown(() => countQuarantine(database), { first: [], waitMs: limits.lastKnownMs });
   const admin = stack.use(
     await serveAdmin({
       address: config.admin,
       ready,
       status: () => status(config, parts),
-      metrics: async () => metrics.text({ ready: ready().ready, tenants, ...(await projectionsOf(parts, database)) }),
+      metrics: () =>
+        metrics.text({ ready: ready().ready, tenants, projecting: () => projectionsOf(parts, quarantined) }),
     }),
   );
 
@@ -77,13 +80,16 @@ export async function openRegion(
   return { ports: { admin: admin.port, ...gateway }, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-/** Nothing where there are no projectors, or they or the database do not answer. */
-async function projectionsOf({ projectors, tenants }: Parts, database: Database): Promise<ProjectionsNow> {
+/** Nothing where there are no projectors, or they do not answer. */
+async function projectionsOf(
+  { projectors, tenants }: Parts,
+  countQuarantined: () => Promise<readonly QuarantineCount[]>,
+): Promise<ProjectionsNow> {
   if (projectors === undefined) return { projections: new Map(), quarantined: [] };
   const status = async (name: string) => [name, await projectors.status(name).catch(() => [])] as const;
   const [projections, quarantined] = await Promise.all([
     Promise.all([...tenants.keys()].map(status)),
-    countQuarantine(database).catch(() => []),
+    countQuarantined(),
   ]);
   return { projections: new Map(projections), quarantined };
 }

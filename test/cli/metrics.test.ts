@@ -4,6 +4,7 @@ import { openConnection } from "../../projections/connection.ts";
 import { openDatabase } from "../../projections/database.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import { indexedEventsMax } from "../../store/limits.ts";
+import { signalAll } from "../projections/server.ts";
 import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
@@ -128,9 +129,30 @@ test("a process that owns no shards says so, counts what it sends on, and shows 
   expect(text).not.toMatch(/^meridian_shard_(index_events|index_events_max|epoch)\{/m);
 }, 30_000);
 
+test("with a database that hangs a scrape is answered soon, with the lags that were known last", async () => {
+  const lags = async () => {
+    const { text } = await scrape(owner);
+    return text.split("\n").filter((line) => /^meridian_(projection_lag|quarantined)/.test(line));
+  };
+  const before = await lags();
+  // For each tenant the archive's and the read models' in events and in seconds, and what is quarantined.
+  expect(before).toHaveLength(2 * (2 * (1 + readModels.length) + 1));
+  signalAll(region.postgres, "SIGSTOP");
+  try {
+    // Longer than a question to the database may take.
+    for (const startedMs = performance.now(); performance.now() - startedMs < 12_000; ) {
+      const askedMs = performance.now();
+      expect(await lags()).toEqual(before);
+      expect(performance.now() - askedMs).toBeLessThan(3_000);
+    }
+  } finally {
+    signalAll(region.postgres, "SIGCONT");
+  }
+}, 40_000);
+
 test("metrics name tenants, so the port that clients reach does not serve them; no label names a stream or a client", async () => {
   expect((await fetch(`${owner.http}/metrics`)).status).toBe(404);
-  const { text } = await scrape(owner);
+  const text = (await Promise.all([owner, gateway].map(scrape))).map((one) => one.text).join("\n");
   const labels = new Set(
     [...text.matchAll(/^meridian_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list!.match(/\w+(?==)/g)!),
   );
