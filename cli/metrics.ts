@@ -6,6 +6,7 @@ import type { ShardState } from "../store/owner/shard.ts";
 import { lastKnown } from "./last-known.ts";
 import { limits } from "./limits.ts";
 import { createProjectionGauges, type ProjectionsNow } from "./projection-metrics.ts";
+import { createWorkerGauges } from "./worker-metrics.ts";
 import type { Workers } from "./workers.ts";
 
 /**
@@ -32,7 +33,7 @@ export interface MetricsNow {
 /** What of a tenant is shown; undefined where the process's roles do not need it. */
 export interface MeasuredTenant {
   readonly store: Store | undefined;
-  readonly workers: Pick<Workers, "status"> | undefined;
+  readonly workers: Pick<Workers, "status" | "backlog"> | undefined;
 }
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -63,12 +64,7 @@ export function createMetrics(): Metrics {
     registers,
   });
   const shards = createShardGauges(registry);
-  const worked = new Gauge({
-    name: "meridian_worker_shards",
-    help: "Shards of the orders' log that this process works, by worker; over the processes of a region they add up to all",
-    labelNames: ["tenant", "worker"],
-    registers,
-  });
+  const worked = createWorkerGauges(registry);
   const projecting = createProjectionGauges(registry);
   /** By tenant. */
   const standings = new Map<string, () => Promise<readonly ShardStatus[]>>();
@@ -84,18 +80,22 @@ export function createMetrics(): Metrics {
       const tenants = [...now.tenants];
       const [projections, known] = await Promise.all([
         now.projecting(),
-        Promise.all(tenants.map(async ([tenant]) => ({ tenant, info: (await standings.get(tenant)?.()) ?? [] }))),
+        Promise.all(
+          tenants.map(async ([tenant, { workers }]) => {
+            const asked = [standings.get(tenant)?.(), workers?.backlog()] as const;
+            const [info = [], backlog = {}] = await Promise.all(asked);
+            return { tenant, info, backlog };
+          }),
+        ),
       ]);
       ready.set(now.ready ? 1 : 0);
       projecting.set(projections);
       shards.reset();
       worked.reset();
-      for (const { tenant, info } of known) {
+      for (const { tenant, info, backlog } of known) {
         const { store, workers } = now.tenants.get(tenant)!;
         if (store !== undefined) shards.set(tenant, store, info);
-        for (const [worker, status] of Object.entries(workers?.status() ?? {})) {
-          worked.set({ tenant, worker }, status.shards.length);
-        }
+        worked.set(tenant, workers?.status() ?? {}, backlog);
       }
       return registry.metrics();
     },

@@ -1,4 +1,5 @@
 import type { Connection } from "../mesh/connection.ts";
+import { type Backlog, readBacklog } from "../mesh/consumer.ts";
 import type { Leases } from "../mesh/lease.ts";
 import type { LogName } from "../mesh/log.ts";
 import type { Tenant } from "../mesh/topology.ts";
@@ -15,12 +16,19 @@ import { isTransient, ProjectionError } from "../projections/error.ts";
 import { findOverdue } from "../projections/overdue.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/open.ts";
+import { lastKnown } from "./last-known.ts";
+import { limits } from "./limits.ts";
 import { logName, orderLog, type Surroundings } from "./tenant-logs.ts";
 
 export interface Workers extends AsyncDisposable {
   /** By worker. */
   status(): Readonly<Record<string, WorkerStatus>>;
+  /** Of the shards that this process works, as it was last known. Never rejects, and never waits for long. */
+  backlog(): Promise<Backlogs>;
 }
+
+/** By worker. */
+export type Backlogs = Readonly<Record<string, Backlog>>;
 
 export interface WorkerStatus extends WorkerCounts {
   /** Those that this process works now. */
@@ -58,6 +66,10 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
     if (config.roles.has("saga")) watching = watchOverdue(around, tenant, name, store, stopping);
   }
   return {
+    backlog: lastKnown(() => readBacklogs(connection, log && logName(log, region), started), {
+      first: {},
+      waitMs: limits.lastKnownMs,
+    }),
     status: () =>
       Object.fromEntries([...started].map(([role, worker]) => [role, { ...worker.counts(), shards: worker.shards() }])),
     async [Symbol.asyncDispose]() {
@@ -65,6 +77,20 @@ export function startWorkers(around: Surroundings, { tenant, store, connection, 
       await Promise.all([watching, ...[...started.values()].map((worker) => worker[Symbol.asyncDispose]())]);
     },
   };
+}
+
+async function readBacklogs(
+  connection: Connection,
+  log: LogName | undefined,
+  workers: ReadonlyMap<string, Worker>,
+): Promise<Backlogs> {
+  if (log === undefined) return {};
+  const read = async ([role, worker]: readonly [string, Worker]) => {
+    const all = await Promise.all(worker.shards().map((shard) => readBacklog(connection, log, role, shard)));
+    const sum = (state: keyof Backlog) => all.reduce((total, one) => total + one[state], 0);
+    return [role, { waiting: sum("waiting"), taken: sum("taken") }] as const;
+  };
+  return Object.fromEntries(await Promise.all([...workers].map(read)));
 }
 
 /** What may pass is for the worker to try again. */

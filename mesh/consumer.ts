@@ -2,9 +2,9 @@ import { monotonicMs, sleep } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { MeshError } from "./error.ts";
 import { createTrouble } from "./feed.ts";
-import { type ConsumerInfo, callPatiently } from "./jetstream-api.ts";
+import { type ConsumerInfo, call, callPatiently } from "./jetstream-api.ts";
 import * as limits from "./limits.ts";
-import type { Log, StoredMessage } from "./log.ts";
+import type { Log, LogName, StoredMessage } from "./log.ts";
 import { type Pulled, pull } from "./pull.ts";
 import { api, logStream, logSubject, workerConsumer } from "./subjects.ts";
 
@@ -72,6 +72,24 @@ export async function* consume(c: Connection, log: Log, o: ConsumeOptions): Asyn
       }
     }
     await trouble.pause();
+  }
+}
+
+export interface Backlog {
+  readonly waiting: number;
+  /** Handed out and not acknowledged, put off ones included. */
+  readonly taken: number;
+}
+
+/** What a durable consumer of one shard has still to do; nothing where there is no such consumer yet. Rejects with MeshError. */
+export async function readBacklog(c: Connection, name: LogName, durable: string, shard: number): Promise<Backlog> {
+  try {
+    const subject = api.consumerInfo(c.region, logStream(name), workerConsumer(durable, shard));
+    const info = await call<ConsumerInfo>(c, subject, undefined, { timeoutMs: limits.getTimeoutMs });
+    return { waiting: info.num_pending, taken: info.num_ack_pending };
+  } catch (error) {
+    if (error instanceof MeshError && error.code === "not-found") return { waiting: 0, taken: 0 };
+    throw error;
   }
 }
 

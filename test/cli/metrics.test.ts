@@ -5,20 +5,22 @@ import { openDatabase } from "../../projections/database.ts";
 import { readModels } from "../../projections/models/read-models.ts";
 import { indexedEventsMax } from "../../store/limits.ts";
 import { signalAll } from "../projections/server.ts";
-import { type RunningProcess, startRegion, type TestRegion } from "./region.ts";
+import { type RunningProcess, startProvider, startRegion, type TestRegion } from "./region.ts";
 import { until } from "./until.ts";
 
-/** One process that owns shards and projects, and one that only takes calls and sends them on. */
+/** One process that owns shards and projects, one that only takes calls and sends them on, and one that asks for payments. */
 let region: TestRegion;
 let owner: RunningProcess;
 let gateway: RunningProcess;
+let payer: RunningProcess;
 let authorization: string;
 
 beforeAll(async () => {
-  region = await startRegion();
+  region = await startRegion({ provider: false });
   authorization = `Bearer ${await region.token("acme")}`;
   owner = await region.process("gateway", "store", "projector");
   gateway = await region.process("gateway");
+  payer = await region.process("payment");
 }, 60_000);
 afterAll(async () => await region[Symbol.asyncDispose](), 30_000);
 
@@ -129,6 +131,27 @@ test("a process that owns no shards says so, counts what it sends on, and shows 
   expect(text).not.toMatch(/^meridian_shard_(index_events|index_events_max|epoch)\{/m);
 }, 30_000);
 
+test("what becomes of a worker's steps is counted, and what its consumers have still to do is shown", async () => {
+  const steps = async (outcome: string) =>
+    (await scrape(payer)).value(`meridian_worker_steps_total{tenant="acme",worker="payment",outcome="${outcome}"}`);
+  const backlog = async (state: string) =>
+    (await scrape(payer)).value(`meridian_worker_backlog_messages{tenant="acme",worker="payment",state="${state}"}`);
+  // What the tests before this one have put there is no order.
+  await until("all of it is passed over", async () => (await backlog("waiting"))! + (await backlog("taken"))! === 0);
+  const done = (await steps("done"))!;
+  const item = { product_code: "A", name: "n", unit_price: "2.50", quantity: 2 };
+  const body = JSON.stringify({ customer_id: "c1", currency: "GBP", items: [item] });
+  const headers = { authorization, "content-type": "application/json" };
+  expect((await fetch(`${owner.http}/v1/orders`, { method: "POST", headers, body })).status).toBe(201);
+  // There is no payment provider yet.
+  await until("it is tried again", async () => (await steps("retried"))! > 0);
+  expect(await backlog("taken")).toBe(1);
+  expect(await steps("done")).toBe(done);
+  await using _ = await startProvider(region.mesh);
+  await until("it is done", async () => (await steps("done"))! > done && (await backlog("taken")) === 0, 15_000);
+  for (const outcome of ["parked", "put_off", "stray"]) expect(await steps(outcome)).toBe(0);
+}, 40_000);
+
 test("with a database that hangs a scrape is answered soon, with the lags that were known last", async () => {
   const lags = async () => {
     const { text } = await scrape(owner);
@@ -152,11 +175,11 @@ test("with a database that hangs a scrape is answered soon, with the lags that w
 
 test("metrics name tenants, so the port that clients reach does not serve them; no label names a stream or a client", async () => {
   expect((await fetch(`${owner.http}/metrics`)).status).toBe(404);
-  const text = (await Promise.all([owner, gateway].map(scrape))).map((one) => one.text).join("\n");
+  const text = (await Promise.all([owner, gateway, payer].map(scrape))).map((one) => one.text).join("\n");
   const labels = new Set(
     [...text.matchAll(/^meridian_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list!.match(/\w+(?==)/g)!),
   );
-  const closed = ["call", "home", "le", "log", "outcome", "projection", "shard", "state", "tenant"];
+  const closed = ["call", "home", "le", "log", "outcome", "projection", "shard", "state", "tenant", "worker"];
   expect([...labels].sort()).toEqual(closed);
   expect(text).not.toContain("cart-");
 });
