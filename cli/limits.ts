@@ -15,6 +15,10 @@ export const limits = {
   databaseSilenceMs: 2_000,
   /** Who asks what takes questions to other servers waits so long; then it is told what was known last, well before `statusMs`. */
   lastKnownMs: 500,
+  /** How often a region looks at the mirrors that it holds; one question each to its own broker. */
+  mirrorLookMs: 2_000,
+  /** A mirror hears from its home every second, and again 1 to 6 s after a short cut: one that is silent for longer is cut off. */
+  mirrorSilentMs: 10_000,
   /** A process or thread that lived shorter than this has not recovered, so the next start waits longer. */
   steadyMs: 5_000,
   restartMsMin: 100,

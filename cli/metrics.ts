@@ -5,6 +5,8 @@ import type { Store } from "../store/open.ts";
 import type { ShardState } from "../store/owner/shard.ts";
 import { lastKnown } from "./last-known.ts";
 import { limits } from "./limits.ts";
+import { createMirrorGauges } from "./mirror-metrics.ts";
+import type { Mirrors } from "./mirrors.ts";
 import { createProjectionGauges, type ProjectionsNow } from "./projection-metrics.ts";
 import { createWorkerGauges } from "./worker-metrics.ts";
 import type { Workers } from "./workers.ts";
@@ -34,6 +36,7 @@ export interface MetricsNow {
 export interface MeasuredTenant {
   readonly store: Store | undefined;
   readonly workers: Pick<Workers, "status" | "backlog"> | undefined;
+  readonly mirrors: Mirrors | undefined;
 }
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -66,6 +69,7 @@ export function createMetrics(): Metrics {
   const shards = createShardGauges(registry);
   const worked = createWorkerGauges(registry);
   const projecting = createProjectionGauges(registry);
+  const mirrored = createMirrorGauges(registry);
   /** By tenant. */
   const standings = new Map<string, () => Promise<readonly ShardStatus[]>>();
   return {
@@ -81,15 +85,19 @@ export function createMetrics(): Metrics {
       const [projections, known] = await Promise.all([
         now.projecting(),
         Promise.all(
-          tenants.map(async ([tenant, { workers }]) => {
-            const asked = [standings.get(tenant)?.(), workers?.backlog()] as const;
-            const [info = [], backlog = {}] = await Promise.all(asked);
-            return { tenant, info, backlog };
+          tenants.map(async ([tenant, { workers, mirrors }]) => {
+            const asked = [standings.get(tenant)?.(), workers?.backlog(), mirrors?.offered()] as const;
+            const [info = [], backlog = {}, offered = []] = await Promise.all(asked);
+            return { tenant, info, backlog, offered };
           }),
         ),
       ]);
       ready.set(now.ready ? 1 : 0);
       projecting.set(projections);
+      mirrored.set({
+        offered: new Map(known.map(({ tenant, offered }) => [tenant, offered])),
+        held: new Map(tenants.map(([tenant, { mirrors }]) => [tenant, mirrors?.held() ?? []])),
+      });
       shards.reset();
       worked.reset();
       for (const { tenant, info, backlog } of known) {

@@ -3,7 +3,6 @@ import type { TenantServices } from "../gateway/gateway.ts";
 import type { Connection } from "../mesh/connection.ts";
 import { type Leases, leaseDefaults, openLeases } from "../mesh/lease.ts";
 import type { Log } from "../mesh/log.ts";
-import { mirrorPending } from "../mesh/mirror-standing.ts";
 import { leaseBucket, workers as workerNames } from "../mesh/subjects.ts";
 import type { Tenant, TenantLog } from "../mesh/topology.ts";
 import manifest from "../package.json" with { type: "json" };
@@ -15,11 +14,11 @@ import type { Role } from "./config.ts";
 import { keepTrying } from "./keep-trying.ts";
 import type { Metrics } from "./metrics.ts";
 import { keepMirrors } from "./mirror-keeper.ts";
+import { type Mirrors, watchMirrors } from "./mirrors.ts";
 import type { ProjectionStatus } from "./projectors.ts";
 import {
   connectAs,
   findLog,
-  logName,
   type MeshRole,
   mirrorTargets,
   offerMirrors,
@@ -39,6 +38,8 @@ export interface TenantProcess extends AsyncDisposable {
   readonly store: Store | undefined;
   /** Undefined where no role names one. */
   readonly workers: Workers | undefined;
+  /** Undefined where the process owns no shards: only who does has the right to ask how far the mirrors are. */
+  readonly mirrors: Mirrors | undefined;
   /** "ok", or what is missing, in words. */
   check(): string;
   status(): Promise<object>;
@@ -77,6 +78,9 @@ export async function openTenant({
   const opening =
     storeRole && openTenantStore({ around, tenant, role: storeRole, halt }, await connect(storeRole), stack);
   const store = opening && metrics.metered(tenant.name, await opening);
+  const [connection] = connections;
+  const watches = storeRole === "store" && connection !== undefined;
+  const mirrors = watches ? stack.use(watchMirrors({ around, tenant, connection })) : undefined;
   let workers: Workers | undefined;
   if (store !== undefined && does(...workerNames)) {
     const connection = await connect("worker");
@@ -97,14 +101,9 @@ export async function openTenant({
     services,
     store,
     workers,
+    mirrors,
     check: () => (connections.every((connection) => connection.connected()) ? "ok" : "not connected to NATS"),
-    status: () =>
-      statusOf(around, tenant, {
-        store,
-        owner: storeRole === "store" ? connections[0] : undefined,
-        projections,
-        workers,
-      }),
+    status: () => statusOf({ store, mirrors, projections, workers }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
@@ -203,26 +202,18 @@ async function openStoreLog(
   return { name, categories, rest, codec, own, mirror: (home) => mirrors.get(home) };
 }
 
-interface Parts {
-  readonly store: Store | undefined;
-  /** The connection of a store that owns shards: only it has the right to ask how far the mirrors are. */
-  readonly owner: Connection | undefined;
+interface Parts extends Pick<TenantProcess, "store" | "mirrors" | "workers"> {
   readonly projections: TenantOptions["projections"];
-  readonly workers: Workers | undefined;
 }
 
-async function statusOf(around: Surroundings, tenant: Tenant, parts: Parts): Promise<object> {
-  const region = around.config.region.name;
-  const targets = await Promise.all(
-    tenant.logs.map(async (log) => ({
-      log: logName(log, region),
-      targets: parts.owner === undefined ? [] : await mirrorPending(parts.owner, logName(log, region)),
-    })),
-  );
+async function statusOf({ store, mirrors, projections, workers }: Parts): Promise<object> {
+  const [projecting, offered] = await Promise.all([projections(), mirrors?.offered()]);
   return {
-    shards: parts.store?.status() ?? {},
-    workers: parts.workers?.status() ?? {},
-    projections: await parts.projections(),
-    mirrors: targets,
+    shards: store?.status() ?? {},
+    workers: workers?.status() ?? {},
+    projections: projecting,
+    mirrors: offered ?? [],
+    // JSON has no Infinity: null stands for a mirror that has never heard.
+    heldMirrors: mirrors?.held() ?? [],
   };
 }

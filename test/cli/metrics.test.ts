@@ -179,7 +179,7 @@ test("metrics name tenants, so the port that clients reach does not serve them; 
   const labels = new Set(
     [...text.matchAll(/^meridian_\w+\{([^}]*)\}/gm)].flatMap(([, list]) => list!.match(/\w+(?==)/g)!),
   );
-  const closed = ["call", "home", "le", "log", "outcome", "projection", "shard", "state", "tenant", "worker"];
+  const closed = ["call", "home", "le", "log", "outcome", "projection", "shard", "state", "target", "tenant", "worker"];
   expect([...labels].sort()).toEqual(closed);
   expect(text).not.toContain("cart-");
 });
