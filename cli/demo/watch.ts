@@ -4,6 +4,7 @@ import { life, type OrderStatus } from "../../orders/life.ts";
 import { type Database, openDatabase } from "../../projections/database.ts";
 import { orderIds, readEventCounts, readStatusCounts, readSummary } from "../../projections/summary.ts";
 import { CliError } from "../error.ts";
+import { lastKnown } from "../last-known.ts";
 import { limits } from "../limits.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { RegionView } from "./live.ts";
@@ -35,26 +36,32 @@ export function openWatch(endpoints: Endpoints, logger: Logger): Watch {
     const connections = { queries: 1, writers: 1 };
     databases.set(name, openDatabase({ url: database, connections, application: "meridian demo", logger }));
   }
-  const seen = new Map<string, Counts>();
+  const counts = new Map<string, () => Promise<Counts | undefined>>();
   const perSecond = createRates();
   const lastSaid = createLastSaid();
 
-  /** What the database said last, while it is away. */
-  async function counted(name: string, tenant: string): Promise<Counts | undefined> {
-    const counts = await readStatusCounts(databases.get(name)!, tenant).catch(() => seen.get(name));
-    if (counts !== undefined) seen.set(name, counts);
-    return counts;
+  /** What the database said last, while it is away or hangs. */
+  function counted(name: string, tenant: string): Promise<Counts | undefined> {
+    const key = `${name} ${tenant}`;
+    const count =
+      counts.get(key) ??
+      lastKnown<Counts | undefined>(() => readStatusCounts(databases.get(name)!, tenant), {
+        first: undefined,
+        waitMs: limits.lookMs,
+      });
+    counts.set(key, count);
+    return count();
   }
 
   return {
     async look(tenant) {
       const names = [...databases.keys()];
-      const [counts, statuses] = await Promise.all([
+      const [known, statuses] = await Promise.all([
         Promise.all(names.map((name) => counted(name, tenant))),
         Promise.all(names.map((name) => readStatuses(endpoints, name))),
       ]);
       return names.map((name, index) => {
-        const own = counts[index]?.[name] ?? {};
+        const own = known[index]?.[name] ?? {};
         const received = sum(Object.values(own));
         const { approved = 0, rejected = 0, paid = 0, "in-review": inReview = 0 } = own;
         return {

@@ -5,6 +5,7 @@ import { regionProcesses } from "../../cli/demo/processes.ts";
 import { openWatch } from "../../cli/demo/watch.ts";
 import { silent } from "../../mesh/logger.ts";
 import { readMesh } from "../../mesh/topology.ts";
+import { signalAll, startPostgres } from "../projections/server.ts";
 
 /** A process that says how it stands, until it is stopped. */
 function processOf(region: string, name: string, acme: object) {
@@ -39,6 +40,21 @@ test("a region's lags are asked of those of its processes that know them, and st
   for (const one of [gateway, projectors, silentOne]) await one.stop();
   expect(await lags()).toEqual(known);
 }, 30_000);
+
+test("a database that hangs does not hold the view up", async () => {
+  await using postgres = await startPostgres();
+  const regions = { east: { database: await postgres.createMigrated() } as RegionEndpoints };
+  await using watch = openWatch({ regions, tokens: {}, processes: [] }, silent);
+  await watch.look("acme");
+  signalAll(postgres, "SIGSTOP");
+  try {
+    const startedMs = performance.now();
+    expect(await watch.look("acme")).toMatchObject([{ name: "east", received: 0 }]);
+    expect(performance.now() - startedMs).toBeLessThan(6_000);
+  } finally {
+    signalAll(postgres, "SIGCONT");
+  }
+}, 40_000);
 
 test("each process of a demo that is split says where it is asked how it stands", async () => {
   const mesh = readMesh(await Bun.file("configs/mesh.toml").text(), "mesh.toml");
