@@ -115,7 +115,7 @@ async function prepareDatabases(
 }
 
 /** Without orders there is no live view to show what ended and was started again. */
-function tellRestarts(supervisor: Supervisor, voice: Voice): void {
+export function tellRestarts(supervisor: Supervisor, voice: Pick<Voice, "step">): void {
   const known = new Map(supervisor.list().map(({ name, restarts }) => [name, { restarts, runs: restarts }]));
   supervisor.onChange(() => {
     for (const { name, pid, state, restarts } of supervisor.list()) {

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tellRestarts } from "../../cli/demo/demo.ts";
 import { lockFolder } from "../../cli/demo/lock.ts";
 import { checkPorts } from "../../cli/demo/ports.ts";
 import type { ProcessSpec } from "../../cli/demo/supervised.ts";
@@ -42,6 +43,17 @@ test("a process that dies is started again at once, and the list shows it", asyn
   const after = supervisor.list();
   expect(after.find((one) => one.name === "one")!.pid).not.toBe(before.pid);
   expect(after.find((one) => one.name === "two")!.restarts).toBe(0);
+});
+
+test("where no live view shows it, a line says what has ended and one what runs again", async () => {
+  await using supervisor = createSupervisor(folder());
+  await supervisor.start([sleeper("one"), sleeper("two")]);
+  const told: string[] = [];
+  tellRestarts(supervisor, { step: (text) => told.push(text) });
+  process.kill(supervisor.list().find((one) => one.name === "one")!.pid, "SIGKILL");
+  await until("one runs again", () => told.length === 2);
+  const { pid } = supervisor.list().find((one) => one.name === "one")!;
+  expect(told).toEqual(["one has ended and is started again", `one runs again as process ${pid}`]);
 });
 
 test("stop() ends every process, by the signal that each wants", async () => {
