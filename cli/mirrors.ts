@@ -22,9 +22,9 @@ export interface OfferedLog {
 
 export interface HeldLog {
   readonly log: LogName;
-  /** Since the mirror last heard from its home; Infinity: it is not made yet, or has heard nothing since its server began. */
+  /** Since the mirror last heard from its home; Infinity: it is not there, or has heard nothing since its server began. */
   readonly silentSeconds: number;
-  /** Messages behind the home, as it said then; undefined: the mirror is not made yet. */
+  /** Messages behind the home, as it said then; undefined: the mirror is not there. */
   readonly lag: number | undefined;
 }
 
@@ -68,7 +68,7 @@ export function watchMirrors(options: MirrorWatchOptions): Mirrors {
       const nowMs = performance.now();
       const heardMs = mirror?.silentMs === undefined ? undefined : nowMs - mirror.silentMs;
       seen.set(log, { heardMs, lag: mirror?.lag });
-      // One that is not made yet is spoken of where it is made.
+      // One that is not there is spoken of where it is made, or taken anew.
       if (mirror !== undefined) silences.get(log)?.(nowMs, heardMs);
     } catch (error) {
       // The own region's broker is away: the mirror may hear all the same.
