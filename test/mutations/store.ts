@@ -249,7 +249,7 @@ export const storeMutations: readonly Mutation[] = [
     name: "what stands behind an append to another region that was not decided is sent on",
     file: "store/appends.ts",
     find: "stuck.set(stream, outcome);",
-    replace: "",
+    replace: "{}",
     test: many("none overtakes one of its stream that could not be decided"),
   },
   {
